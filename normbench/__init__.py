@@ -1,0 +1,20 @@
+"""Put a normalization layer to the test.
+
+``build_model`` and ``load_records`` are imported on first use, so that commands which need no
+torch stay quick.
+"""
+
+__version__ = "0.1.0"
+__all__ = ["build_model", "load_records"]
+
+
+def __getattr__(name: str):
+    if name == "build_model":
+        from normbench.models import build_model
+
+        return build_model
+    if name == "load_records":
+        from normbench.records import load_records
+
+        return load_records
+    raise AttributeError(f"module 'normbench' has no attribute {name!r}")

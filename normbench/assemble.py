@@ -1,0 +1,82 @@
+"""From a config to what the engine takes: a device, a precision, a plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from normbench.engine.schedules import Schedule
+from normbench.engine.training import Plan
+from normbench.errors import UserError
+from normbench.grid import Run
+from normbench.models import build_model
+
+
+def resolve_device(cfg: DictConfig) -> tuple[torch.device, str]:
+    """The device and the precision that ``auto`` comes to.
+
+    Raises:
+        UserError: for device=cuda without CUDA.
+    """
+    name = cfg.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: torch sees no CUDA device here; use device=cpu")
+    precision = cfg.train.precision
+    if precision == "auto":
+        precision = "bf16" if name == "cuda" else "fp32"
+    return torch.device(name), precision
+
+
+def check_parts(cfg: DictConfig, num_classes: int) -> None:
+    """Build the network, the optimizer and the schedule once, so that what they refuse shows.
+
+    Raises:
+        UserError: naming the part.
+    """
+    network = build_model(*model_and_norm(cfg), num_classes)
+    _make("optimizer", cfg, list(network.parameters()), lr=0.1)
+    _make("schedule", cfg, 10, 0.1)
+
+
+def plan_of(cfg: DictConfig, run: Run, num_classes: int) -> Plan:
+    """What the engine has to know to train a run of this config's grid."""
+    model, norm = model_and_norm(cfg)
+
+    def make_schedule(steps: int, lr: float) -> Schedule:
+        return _make("schedule", cfg, steps, lr)
+
+    return Plan(
+        model=lambda: build_model(model, norm, num_classes),
+        optimizer=lambda params, lr: _make("optimizer", cfg, params, lr=lr),
+        schedule=make_schedule,
+        batch_size=run.batch_size,
+        lr=run.lr,
+        seed=run.seed,
+        epochs=run.settings["train"]["epochs"],
+        precision=run.settings["train"]["precision"],
+        mean=tuple(cfg.data.mean),
+        std=tuple(cfg.data.std),
+    )
+
+
+def model_and_norm(cfg: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both configs, resolved, as plain values."""
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    return plain["model"], plain["norm"]
+
+
+def _make(part: str, cfg: DictConfig, *args: Any, **kwargs: Any) -> Any:
+    """Instantiate a config group that also has a name."""
+    settings = OmegaConf.to_container(cfg[part], resolve=True)
+    name = settings.pop("name")
+    try:
+        return instantiate(settings, *args, **kwargs, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        raise UserError(f"{part}={name}: {str(cause).splitlines()[0]}") from error

@@ -1,0 +1,194 @@
+"""The schema that every config is checked against, what its values must satisfy, and a run's key.
+
+Nothing here imports torch: ``--help``, shell completion and ``table`` stay quick.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from normbench.errors import UserError
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+DEVICES = ("auto", "cpu", "cuda")
+
+# Nodes that Hydra instantiates. Their settings are arguments of their `_target_`.
+INSTANTIATED = ("model", "norm.layer", "norm.weight", "data.source", "optimizer", "schedule")
+
+
+@dataclass
+class NormConfig:
+    name: str = MISSING
+    layer: dict[str, Any] = MISSING
+    weight: dict[str, Any] | None = None
+
+
+@dataclass
+class DataConfig:
+    name: str = MISSING
+    source: dict[str, Any] = MISSING
+    root: str | None = None
+    cache: str | None = None
+    download: bool = True
+    image_size: int = MISSING
+    fit: str = MISSING
+    mean: list[float] = MISSING
+    std: list[float] = MISSING
+
+
+@dataclass
+class GridConfig:
+    batch_size: list[int] = MISSING
+    lr: list[float] = MISSING
+    seeds: list[int] = MISSING
+
+
+@dataclass
+class TrainConfig:
+    epochs: int = MISSING
+    precision: str = MISSING
+
+
+@dataclass
+class EngineConfig:
+    threads: Any = "auto"
+
+
+@dataclass
+class ResultsConfig:
+    dir: str = MISSING
+
+
+@dataclass
+class RunConfig:
+    model: dict[str, Any] = MISSING
+    norm: NormConfig = field(default_factory=NormConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: dict[str, Any] = MISSING
+    schedule: dict[str, Any] = MISSING
+    grid: GridConfig = field(default_factory=GridConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    device: str = "auto"
+    force: bool = False
+    results: ResultsConfig = field(default_factory=ResultsConfig)
+
+
+@dataclass
+class TableConfig:
+    results: ResultsConfig = field(default_factory=ResultsConfig)
+
+
+@dataclass
+class DataCommandConfig:
+    data: DataConfig = field(default_factory=DataConfig)
+
+
+def register_schema() -> None:
+    """Make the schema known to Hydra; configs name it first in their defaults lists."""
+    store = ConfigStore.instance()
+    for command, schema in {
+        "run": RunConfig,
+        "table": TableConfig,
+        "data": DataCommandConfig,
+    }.items():
+        store.store(group="schema", name=command, node=schema, package="_global_")
+
+
+def drop_replaced_settings(cfg: DictConfig, overrides: list[str]) -> None:
+    """Forget settings whose ``_target_`` the user replaced: they are the old target's arguments.
+
+    Args:
+        cfg: a composed config; changed in place.
+        overrides: what the user typed, such as ``["norm.layer._target_=mine.MyNorm"]``.
+    """
+    typed = {override.lstrip("+~").split("=", 1)[0] for override in overrides}
+    for node in INSTANTIATED:
+        if f"{node}._target_" not in typed:
+            continue
+        settings = OmegaConf.select(cfg, node)
+        for key in list(settings):
+            keep = key in ("_target_", "_partial_", "name") or f"{node}.{key}" in typed
+            if not keep:
+                OmegaConf.set_struct(settings, False)
+                del settings[key]
+
+
+def check_grid(grid: GridConfig) -> None:
+    """Raise UserError unless every axis of the grid has values, each valid, none twice."""
+    for axis, low, remedy in (
+        ("batch_size", 1, "whole numbers from 1"),
+        ("lr", None, "positive numbers"),
+        ("seeds", 0, "whole numbers from 0"),
+    ):
+        values = list(grid[axis])
+        if not values:
+            raise UserError(f"grid.{axis} is empty: give {remedy}, such as {_example(axis)}")
+        for value in values:
+            valid = (value > 0 and math.isfinite(value)) if low is None else value >= low
+            if not valid:
+                raise UserError(f"grid.{axis}={value} is not valid: give {remedy}")
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise UserError(f"grid.{axis} has {twice[0]} more than once: name each value once")
+
+
+def _example(axis: str) -> str:
+    return {"batch_size": "[128,2]", "lr": "[0.01,0.001]", "seeds": "[0,1,2]"}[axis]
+
+
+def check_run(cfg: DictConfig) -> None:
+    """Raise UserError for whatever can be told wrong in a ``run`` config without torch or data."""
+    check_grid(cfg.grid)
+    if cfg.train.epochs < 1:
+        raise UserError(f"train.epochs={cfg.train.epochs} is not valid: train at least 1 epoch")
+    if cfg.train.precision not in PRECISIONS:
+        raise UserError(
+            f"train.precision={cfg.train.precision} is not known: choose {', '.join(PRECISIONS)}"
+        )
+    if cfg.device not in DEVICES:
+        raise UserError(f"device={cfg.device} is not known: choose {', '.join(DEVICES)}")
+    check_count("engine.threads", cfg.engine.threads)
+    if not cfg.norm.name or not cfg.norm.name.strip():
+        raise UserError("norm.name is empty: give the norm a name for records and tables")
+
+
+def check_count(name: str, value: Any) -> None:
+    """Raise UserError unless value is ``auto`` or a whole number from 1."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value != "auto" and not (whole and value >= 1):
+        raise UserError(f"{name}={value} is not valid: give auto or a whole number from 1")
+
+
+def outcome_settings(cfg: DictConfig, precision: str, identity: str | None) -> dict[str, Any]:
+    """Exactly the settings that can change what a run computes, resolved, as plain values.
+
+    Args:
+        cfg: a ``run`` config.
+        precision: what ``train.precision`` came to: fp32, bf16 or fp16.
+        identity: tells datasets apart that share their settings (``Dataset.identity``).
+    """
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    data = {k: v for k, v in plain["data"].items() if k not in ("root", "cache", "download")}
+    return {
+        "data": data | ({"identity": identity} if identity else {}),
+        "model": plain["model"],
+        "norm": plain["norm"],
+        "optimizer": plain["optimizer"],
+        "schedule": plain["schedule"],
+        "train": plain["train"] | {"precision": precision},
+    }
+
+
+def run_key(settings: dict[str, Any], batch_size: int, lr: float, seed: int) -> str:
+    """The name of a run: 16 hexadecimal digits that depend on its outcome settings alone."""
+    whole = {"settings": settings, "batch_size": batch_size, "lr": lr, "seed": seed}
+    text = json.dumps(whole, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,181 @@
+"""Datasets as uint8 tensors: opened, decoded once, kept in files that are mapped into memory.
+
+    sources.py    a raw dataset: its classes and its images, one by one
+    prepare.py    images of any size and mode -> one uint8 tensor a split
+    cache.py      a prepared split <-> its file
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from normbench.data import cache
+from normbench.data.prepare import FITS, Split, prepare
+from normbench.errors import UserError
+
+if TYPE_CHECKING:
+    from normbench.data.sources import Source
+
+__all__ = ["Dataset", "Split", "load_dataset"]
+
+SETTINGS = ("name", "source", "root", "cache", "download", "image_size", "fit", "mean", "std")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared dataset.
+
+    classes: a name for each label.
+    digest: sha256 over the tensors of both splits: exactly which pixels a run saw.
+    identity: tells datasets apart whose settings do not, or None where the settings do.
+    """
+
+    name: str
+    train: Split
+    val: Split
+    classes: tuple[str, ...]
+    digest: str
+    identity: str | None
+
+    def to(self, device: torch.device | str) -> Dataset:
+        """The same dataset with its tensors on a device."""
+        return replace(self, train=self.train.to(device), val=self.val.to(device))
+
+
+def load_dataset(
+    settings: Mapping[str, Any], progress: Callable[[int, int, str], Any] | None = None
+) -> Dataset:
+    """Open the dataset that a data config describes, preparing it first where that is needed.
+
+    Args:
+        settings: what a file in ``configs/data`` holds; a dict or a DictConfig.
+        progress: called as ``progress(done, total, what)`` while images are decoded.
+
+    Returns:
+        Tensors in memory-mapped files that every process on the machine shares, or, for sources
+        that are drawn rather than read, in memory.
+
+    Raises:
+        UserError: for settings that are wrong, data that is missing or damaged, or a cache folder
+            that cannot be written.
+    """
+    settings = _checked(settings)
+    size, fit = settings["image_size"], settings["fit"]
+    source = _open_source(settings)
+    splits, digests = {}, []
+    for name in ("train", "val"):
+        make = partial(
+            prepare,
+            source.splits[name],
+            len(source.classes),
+            size,
+            fit,
+            progress and partial(_report, progress, f"preparing {settings['name']} {name}"),
+        )
+        if source.fingerprint is None:
+            split = make()
+            digest = cache.digest(split)
+        else:
+            about = {
+                "data": json.dumps([settings["source"], source.fingerprint], sort_keys=True),
+                "image_size": str(size),
+                "fit": fit,
+                "classes": json.dumps(source.classes),
+                "split": name,
+            }
+            key = hashlib.sha256(json.dumps([cache.FORMAT, about]).encode()).hexdigest()[:16]
+            file = f"{settings['name']}-{size}px-{fit}-{name}-{key}.safetensors"
+            split, digest = cache.load(_cache_folder(settings) / file, about, make)
+        splits[name] = split
+        digests.append(digest)
+    return Dataset(
+        name=settings["name"],
+        classes=source.classes,
+        digest=hashlib.sha256("".join(digests).encode()).hexdigest(),
+        identity=source.identity,
+        **splits,
+    )
+
+
+def _report(progress: Callable[[int, int, str], Any], what: str, done: int, total: int) -> None:
+    progress(done, total, what)
+
+
+def _cache_folder(settings: Mapping[str, Any]) -> Path:
+    if settings["cache"]:
+        return Path(os.path.expanduser(settings["cache"]))
+    from platformdirs import user_cache_path
+
+    return user_cache_path("normbench") / "prepared"
+
+
+def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as plain values, or a UserError that names the one that is wrong."""
+    from omegaconf import OmegaConf
+
+    if OmegaConf.is_config(settings):
+        settings = OmegaConf.to_container(settings, resolve=True)
+    settings = dict(settings)
+    for key in SETTINGS:
+        if key not in settings:
+            raise UserError(f"data.{key} is missing: the files in configs/data show every setting")
+    if not re.fullmatch(r"\w[\w.-]*", str(settings["name"])):
+        raise UserError(
+            f"data.name={settings['name']} is not valid: use letters, digits, '_', '-' and '.', "
+            "as it becomes part of file names"
+        )
+    size = settings["image_size"]
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise UserError(f"data.image_size={size} is not valid: give a whole number of pixels")
+    if settings["fit"] not in FITS:
+        raise UserError(f"data.fit={settings['fit']} is not known: choose {' or '.join(FITS)}")
+    for key, low in (("mean", -math.inf), ("std", 0.0)):
+        values = settings[key]
+        if not (
+            isinstance(values, list | tuple)
+            and len(values) == 3
+            and all(isinstance(v, int | float) and low < v < math.inf for v in values)
+        ):
+            what = "numbers above 0" if key == "std" else "numbers"
+            raise UserError(f"data.{key}={values} is not valid: give three {what}, red green blue")
+    return settings
+
+
+def _open_source(settings: Mapping[str, Any]) -> Source:
+    """Call the function that ``data.source`` names."""
+    import inspect
+
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    target = settings["source"]
+    if not isinstance(target, Mapping) or "_target_" not in target:
+        raise UserError("data.source has no _target_: name the function that opens the dataset")
+    common = {
+        "root": Path(os.path.expanduser(settings["root"])) if settings["root"] else None,
+        "download": bool(settings["download"]),
+        "image_size": settings["image_size"],
+    }
+    try:
+        function = instantiate(dict(target))
+        inspect.signature(function).bind(**common)
+    except InstantiationException as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"data.source cannot be used: {reason}") from error
+    except TypeError as error:
+        raise UserError(
+            f"data.source does not fit {target['_target_']} ({error}): "
+            "check its settings, and that _partial_ is true"
+        ) from error
+    return function(**common)

@@ -1,0 +1,145 @@
+"""Images of any size and mode -> one uint8 tensor a split."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from normbench.errors import UserError
+
+if TYPE_CHECKING:
+    from normbench.data.sources import Images
+
+FITS = ("crop", "squish")
+
+# Pillow turns other modes, such as 16-bit greyscale, into RGB by clipping them to 0..255.
+EIGHT_BIT_MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a prepared dataset.
+
+    images: uint8 (N, H, W, 3); ``images.permute(0, 3, 1, 2)`` is channels last without a copy.
+    labels: int64 (N,).
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same split on a device."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+def prepare(
+    images: Images,
+    num_classes: int,
+    image_size: int,
+    fit: str,
+    progress: Callable[[int, int], object] | None = None,
+) -> Split:
+    """Decode every image of a split, on all cores, and fit it to a square.
+
+    Args:
+        images: one split of a Source.
+        num_classes: how many labels there are.
+        image_size: side of the square, in pixels.
+        fit: ``crop`` or ``squish``; see fit_image.
+        progress: called as ``progress(done, total)`` after each image.
+
+    Raises:
+        UserError: naming the first image that cannot be used. None is ever left out.
+    """
+    total = len(images)
+    if total == 0:
+        raise UserError("a split of the dataset holds no images: check data.root and data.source")
+    try:
+        pixels = np.empty((total, image_size, image_size, 3), np.uint8)
+    except (MemoryError, ValueError) as error:  # ValueError: more bytes than an address can count
+        raise UserError(
+            f"{total:,} images of {image_size} pixels do not fit into memory: "
+            "choose a smaller data.image_size"
+        ) from error
+    labels = np.empty(total, np.int64)
+
+    def decode(i: int) -> None:
+        try:
+            image, label = images[i]
+            pixels[i] = fit_image(to_rgb(image), image_size, fit)
+        except Exception as error:  # damaged bytes make decoders raise nearly anything
+            raise UserError(
+                f"cannot use {images.describe(i)}: {_reason(error)}; replace or remove it"
+            ) from error
+        if not 0 <= label < num_classes:
+            raise UserError(f"{images.describe(i)} has label {label}, outside 0..{num_classes - 1}")
+        labels[i] = label
+
+    # Threads suffice: Pillow decodes and resizes without holding the interpreter's lock.
+    pool = ThreadPoolExecutor(_cores())
+    try:
+        with warnings.catch_warnings():
+            # What Pillow finds odd in metadata does not matter here, but an image so large that
+            # it may be an attack does.
+            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            for done, _ in enumerate(pool.map(decode, range(total)), 1):
+                if progress:
+                    progress(done, total)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return Split(torch.from_numpy(pixels), torch.from_numpy(labels))
+
+
+def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
+    """Any 8-bit image as RGB: grey is repeated, palettes are looked up, CMYK is converted, and
+    transparency is dropped. The orientation that a camera noted in EXIF is ignored, as in
+    torchvision.
+
+    Raises:
+        ValueError: for pixels of more than 8 bits, whose range is not known.
+    """
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    if image.mode not in EIGHT_BIT_MODES:
+        raise ValueError(f"its pixels have more than 8 bits a channel (Pillow mode {image.mode})")
+    return image.convert("RGB")
+
+
+def fit_image(image: Image.Image, size: int, fit: str) -> np.ndarray:
+    """RGB image -> uint8 (size, size, 3), bilinear with antialiasing.
+
+    ``crop`` resizes the shorter side to size and keeps the centre; ``squish`` keeps the whole
+    image and gives up its proportions. Rounding follows torchvision's Resize and CenterCrop.
+    """
+    if fit == "squish":
+        width = height = size
+    else:
+        short = min(image.size)
+        width, height = (int(size * side / short) for side in image.size)
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return np.asarray(image)[top : top + size, left : left + size]
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "it is not an image"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

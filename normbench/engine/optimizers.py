@@ -1,0 +1,112 @@
+"""Ranger: rectified Adam inside Lookahead, the optimizer of fastai's Imagenette recipe."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+
+class Ranger(torch.optim.Optimizer):
+    """Rectified Adam (Liu et al. 2020, Algorithm 2) inside Lookahead (Zhang et al. 2019).
+
+    With gradient g, step t from 1 and rho_inf = 2 / (1 - b2) - 1::
+
+        m = b1 m + (1 - b1) g                       v = b2 v + (1 - b2) g^2
+        rho = rho_inf - 2 t b2^t / (1 - b2^t)
+        p = p - lr m / (1 - b1^t)                                   while rho <= 5
+        p = p - lr r m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)  after
+        r = sqrt((rho - 4) (rho - 2) rho_inf / ((rho_inf - 4) (rho_inf - 2) rho))
+
+    and after every ``lookahead_steps`` steps the slow weights s, which start at the initial
+    parameters, move: s = s + lookahead_pull (p - s), p = s.
+
+    Args:
+        params: tensors to update; every one must have a gradient at every step.
+        lr: learning rate.
+        betas: b1 and b2.
+        eps: added to the root of the second moment.
+        weight_decay: decoupled (Loshchilov & Hutter 2019): p = p - lr weight_decay p.
+        lookahead_steps: steps between two moves of the slow weights; 0 is rectified Adam alone.
+        lookahead_pull: how far the slow weights move towards the fast ones.
+
+    Raises:
+        ValueError: for a setting out of its range.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.95, 0.99),
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        lookahead_steps: int = 6,
+        lookahead_pull: float = 0.5,
+    ):
+        if not (0 <= betas[0] < 1 and 0 <= betas[1] < 1):
+            raise ValueError(f"betas={list(betas)} must lie in [0, 1)")
+        if eps < 0 or weight_decay < 0:
+            raise ValueError(f"eps={eps} and weight_decay={weight_decay} must not be negative")
+        if lookahead_steps < 0 or not 0 <= lookahead_pull <= 1:
+            raise ValueError(
+                f"lookahead_steps={lookahead_steps} must not be negative and "
+                f"lookahead_pull={lookahead_pull} must lie between 0 and 1"
+            )
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": tuple(betas),
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "lookahead_steps": lookahead_steps,
+                "lookahead_pull": lookahead_pull,
+            },
+        )
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """Update every parameter once from its ``grad``."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    self._update(p, group)
+        return loss
+
+    def _update(self, p: Tensor, group: dict) -> None:
+        state = self.state[p]
+        if not state:
+            state["step"] = 0
+            state["m"] = torch.zeros_like(p)
+            state["v"] = torch.zeros_like(p)
+            if group["lookahead_steps"]:
+                state["slow"] = p.clone()
+        state["step"] += 1
+        t, (b1, b2), lr = state["step"], group["betas"], group["lr"]
+        m, v = state["m"], state["v"]
+
+        if group["weight_decay"]:
+            p.mul_(1 - lr * group["weight_decay"])
+        m.lerp_(p.grad, 1 - b1)
+        v.mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
+
+        bias1, bias2 = 1 - b1**t, 1 - b2**t
+        rho_inf = 2 / (1 - b2) - 1
+        rho = rho_inf - 2 * t * b2**t / bias2
+        if rho > 5:
+            r = math.sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
+            # sqrt(v / bias2) + eps, with the factor 1 / sqrt(bias2) moved into the step size
+            denominator = v.sqrt().add_(group["eps"] * math.sqrt(bias2))
+            p.addcdiv_(m, denominator, value=-lr * r * math.sqrt(bias2) / bias1)
+        else:
+            p.add_(m, alpha=-lr / bias1)
+
+        if group["lookahead_steps"] and t % group["lookahead_steps"] == 0:
+            p.copy_(state["slow"].lerp_(p, group["lookahead_pull"]))

@@ -1,0 +1,71 @@
+"""What a record says about where it was measured. No host names, no paths."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from normbench import __version__
+
+
+def available_cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def commit() -> str | None:
+    """The commit of the checkout that this package runs from, ``+changed`` if its code differs.
+
+    None for an installed wheel, whose version says it all.
+    """
+    package = Path(__file__).parent
+
+    def git(*args: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(package), *args], capture_output=True, text=True, timeout=10
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if git("ls-files", "--error-unmatch", "__init__.py") is None:
+        return None  # a wheel that happens to lie inside some other repository
+    head = git("rev-parse", "--short=12", "HEAD")
+    return f"{head}+changed" if head and git("status", "--porcelain", "--", ".") else head
+
+
+@cache
+def processor() -> str:
+    """The CPU's name."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def environment(device_type: str, threads: int) -> dict[str, Any]:
+    """Versions and hardware: device_type is cpu or cuda, threads those a run trains with."""
+    import torch
+
+    on_gpu = device_type == "cuda"
+    return {
+        "normbench": __version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if on_gpu else processor(),
+        "device_type": device_type,
+        "cores": available_cores(),
+        "threads": threads,
+    }

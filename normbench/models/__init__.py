@@ -1,0 +1,74 @@
+"""Architectures. Each takes a norm and knows none; one from torchvision needs a config only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from torch import nn
+
+from normbench.errors import UserError
+from normbench.norms import Norm
+
+
+def build_model(
+    model: str | Mapping[str, Any],
+    norm: str | Mapping[str, Any] = "batchnorm",
+    num_classes: int = 10,
+) -> nn.Module:
+    """A network with a norm in it, freshly initialized from torch's global random state.
+
+    Args:
+        model: the name of a model config, such as ``"resnet18"``, or such a config.
+        norm: the name of a norm config, such as ``"groupnorm"``, or such a config.
+        num_classes: width of the output.
+
+    Raises:
+        UserError: for an unknown name, or settings that the model or the norm refuses.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    norm_config = _named("norm", norm)
+    settings = {k: v for k, v in _named("model", model).items() if k != "name"}
+    try:
+        chosen = Norm(
+            layer=instantiate(norm_config["layer"], _convert_="all"),
+            weight=(
+                instantiate(norm_config["weight"], _convert_="all")
+                if norm_config.get("weight")
+                else None
+            ),
+        )
+        network = instantiate(
+            settings, norm_layer=chosen.layer, num_classes=num_classes, _convert_="all"
+        )
+        chosen.reparametrize(network)
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        reason = str(cause).splitlines()[0]
+        raise UserError(f"model={_name(model)} with norm={_name(norm)}: {reason}") from error
+    except (TypeError, ValueError) as error:
+        raise UserError(f"model={_name(model)} with norm={_name(norm)}: {error}") from error
+    return network
+
+
+def _name(config: str | Mapping[str, Any]) -> str:
+    return config if isinstance(config, str) else config["name"]
+
+
+def _named(group: str, config: str | Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(config, str):
+        return config
+    from omegaconf import OmegaConf
+
+    folder = resources.files("normbench.configs") / group
+    options = sorted(
+        entry.name.removesuffix(".yaml")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".yaml")
+    )
+    if config not in options:
+        raise UserError(f"{group} {config!r} is not known: choose {', '.join(options)}")
+    return OmegaConf.create((folder / f"{config}.yaml").read_text())

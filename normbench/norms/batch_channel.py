@@ -1,0 +1,30 @@
+"""Batch-channel normalization: Qiao et al. 2019, https://arxiv.org/abs/1903.10520"""
+
+from torch import Tensor, nn
+
+from normbench.norms.batch import RunningBatchNorm
+from normbench.norms.group import GroupNorm
+
+
+class BatchChannelNorm(nn.Module):
+    """Batch normalization by estimated statistics, then channel normalization:
+
+        z = γ₁[c] · (x - μ̂[c]) / √(σ̂²[c] + eps) + β₁[c]              μ̂, σ̂²: RunningBatchNorm's
+        y = γ₂[c] · (z - μ[n, g]) / √(σ²[n, g] + eps) + β₂[c]         μ, σ²: GroupNorm's, of z
+
+    The first keeps channels comparable however small the batch, as its statistics outlive it; the
+    second normalizes every sample by itself. x, y, z: (N, C, H, W); γ, β: (C,).
+
+    Raises ValueError when `num_groups` is less than 1 or does not divide `num_channels`,
+    RuntimeError when C is not `num_channels`.
+    """
+
+    def __init__(
+        self, num_channels: int, num_groups: int = 8, eps: float = 1e-5, momentum: float = 0.1
+    ):
+        super().__init__()
+        self.batch_norm = RunningBatchNorm(num_channels, eps, momentum)
+        self.channel_norm = GroupNorm(num_channels, num_groups, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.channel_norm(self.batch_norm(x))

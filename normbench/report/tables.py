@@ -1,0 +1,165 @@
+"""The article's tables, from records alone: one file a dataset and model, one heading a norm."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Callable, Hashable, Iterable
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from normbench.records import read_all, write_atomically
+from normbench.report.settings import canonical, differences
+
+ARTICLE_ORDER = (
+    "none", "batchnorm", "batchnorm_eps", "running_batchnorm",
+    "layernorm", "groupnorm", "ws_groupnorm", "ws_bcn",
+)  # fmt: skip
+
+Record = dict[str, Any]
+
+
+def write_tables(results: Path) -> dict[Path, str]:
+    """Write every table of a results folder anew.
+
+    Returns:
+        File -> text.
+    """
+    texts = {}
+    for (data, model), records in _groups(
+        read_all(results), lambda r: (r["config"]["data"]["name"], r["config"]["model"]["name"])
+    ):
+        path = Path(results) / "tables" / f"{_file_name(data)}_{_file_name(model)}.md"
+        texts[path] = f"# {model} on {data}\n\n" + "\n".join(_protocols(records))
+        write_atomically(path, texts[path])
+    return texts
+
+
+def norm_table(records: list[Record]) -> str:
+    """Rows bs, lr, accuracy, loss for records that differ in these and the seed only.
+
+    Accuracy and loss are those of the validation split after the last epoch, mean ± sample
+    standard deviation over seeds; the best accuracy is bold. Diverged runs are named and stay out
+    of the mean.
+    """
+    cells = [
+        group
+        for _, group in sorted(
+            _groups(records, lambda r: (r["batch_size"], r["lr"])), key=lambda g: g[0], reverse=True
+        )
+    ]
+    means = [_mean(_measured(cell, "val_accuracy")) for cell in cells]
+    best = max((mean for mean in means if mean is not None), default=None)
+    rows = []
+    for cell, mean in zip(cells, means, strict=True):
+        accuracy = _mean_std(_measured(cell, "val_accuracy"))
+        if mean is not None and f"{mean:.2f}" == f"{best:.2f}":
+            accuracy = f"**{accuracy}**"
+        notes = _notes(cell)
+        rows.append(
+            (
+                str(cell[0]["batch_size"]),
+                f"{cell[0]['lr']:g}",
+                f"{accuracy} ({notes})" if notes else accuracy,
+                _mean_std(_measured(cell, "val_loss")),
+            )
+        )
+    return tabulate(
+        rows,
+        headers=("bs", "lr", "Accuracy", "Loss"),
+        tablefmt="github",
+        disable_numparse=True,
+        colalign=("right", "right", "left", "left"),
+    )
+
+
+def _protocols(records: list[Record]) -> Iterable[str]:
+    """Markdown for each protocol among the records of one dataset and model."""
+    protocols = _groups(records, lambda r: canonical(_protocol(r)))
+    labels = differences([_protocol(group[0]) for _, group in protocols])
+    for (_, group), label in zip(protocols, labels, strict=True):
+        yield f"Protocol: {label}\n" if label else ""
+        yield f"{_summary(group)}\n"
+        for heading, table in norm_tables(group):
+            yield f"## {heading}\n\n{table}\n"
+
+
+def norm_tables(records: list[Record]) -> Iterable[tuple[str, str]]:
+    """Heading and table for each norm among records of one protocol, in the article's order."""
+    for name, of_name in sorted(
+        _groups(records, lambda r: r["config"]["norm"]["name"]), key=lambda g: _rank(g[0])
+    ):
+        variants = _groups(of_name, lambda r: canonical(r["config"]["norm"]))
+        labels = differences([group[0]["config"]["norm"] for _, group in variants])
+        for (_, group), label in zip(variants, labels, strict=True):
+            yield f"{name} ({label})" if label else name, norm_table(group)
+
+
+def _protocol(record: Record) -> dict[str, Any]:
+    return {k: v for k, v in record["config"].items() if k not in ("norm", "grid")}
+
+
+def _summary(records: list[Record]) -> str:
+    config = records[0]["config"]
+    train = config["train"]
+    devices = sorted({r["environment"]["device"] for r in records})
+    commits = sorted({r["environment"]["commit"] or "release" for r in records})
+    versions = sorted({r["environment"]["normbench"] for r in records})
+    return (
+        f"{train['epochs']} epochs, {config['optimizer']['name']}, {config['schedule']['name']}, "
+        f"{config['data']['image_size']} px, {train['precision']}; validation split after the last "
+        f"epoch, mean ± standard deviation over seeds. Measured on {', '.join(devices)} with "
+        f"normbench {', '.join(versions)} ({', '.join(commits)})."
+    )
+
+
+def _measured(cell: list[Record], measure: str) -> list[float]:
+    return [r["epochs"][-1][measure] for r in cell if r["status"] == "finished"]
+
+
+def _mean(values: list[float]) -> float | None:
+    return statistics.fmean(values) if values else None
+
+
+def _mean_std(values: list[float]) -> str:
+    if not values:
+        return "diverged"
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    return f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"
+
+
+def _notes(cell: list[Record]) -> str:
+    """What a reader must know of a row: runs missing or diverged."""
+    wanted = {seed for r in cell for seed in r["config"]["grid"]["seeds"]}
+    wanted |= {r["seed"] for r in cell}
+    diverged = sorted(r["seed"] for r in cell if r["status"] == "diverged")
+    finished = len(cell) - len(diverged)
+    notes = []
+    if finished < len(wanted):
+        notes.append(f"{finished} of {len(wanted)} runs")
+    if diverged:
+        seeds = ", ".join(map(str, diverged))
+        notes.append(f"seed{'s' if len(diverged) > 1 else ''} {seeds} diverged")
+    return "; ".join(notes)
+
+
+def _rank(name: str) -> tuple[int, str]:
+    known = name in ARTICLE_ORDER
+    return (ARTICLE_ORDER.index(name) if known else len(ARTICLE_ORDER), name)
+
+
+def _groups(
+    records: Iterable[Record], key: Callable[[Record], Hashable]
+) -> list[tuple[Any, list[Record]]]:
+    """Records by key, both sorted, so that files do not depend on the order of reading."""
+    groups: dict[Any, list[Record]] = {}
+    for record in sorted(records, key=lambda r: (r["seed"], r["key"])):
+        groups.setdefault(key(record), []).append(record)
+    return sorted(groups.items(), key=lambda item: item[0])
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)

@@ -1,0 +1,283 @@
+"""What every normalization layer promises, against the papers' formulas in float64."""
+
+import pytest
+import timm.layers
+import torch
+from torch import nn
+from torch._subclasses import FakeTensorMode
+from torchvision.models import resnet18
+
+from normbench.norms import BatchChannelNorm, BatchNorm, GroupNorm, LayerNorm, RunningBatchNorm
+
+C, EPS, MOMENTUM = 16, 1e-5, 0.1
+
+
+def affine(z, weight, bias):
+    return z * weight.view(1, -1, 1, 1) + bias.view(1, -1, 1, 1)
+
+
+def standardize(x, mean, var):
+    return (x - mean) / (var + EPS).sqrt()
+
+
+def moments(x, dims):
+    mean = x.mean(dims, keepdim=True)
+    return mean, (x - mean).square().mean(dims, keepdim=True)
+
+
+def batch_norm(x, params, statistics=None):
+    return affine(standardize(x, *(statistics or moments(x, (0, 2, 3)))), *params)
+
+
+def running_batch_norm(x, params, statistics=None):
+    # The first step's debiased averages are that batch's own statistics, taken as constants.
+    return batch_norm(x, params, statistics or moments(x.detach(), (0, 2, 3)))
+
+
+def group_norm(x, params, statistics=None, num_groups=8):
+    groups = x.reshape(len(x), num_groups, -1)
+    return affine(standardize(groups, *moments(groups, 2)).reshape(x.shape), *params)
+
+
+def layer_norm(x, params, statistics=None):
+    return group_norm(x, params, num_groups=1)
+
+
+def batch_channel_norm(x, params, statistics=None):
+    return group_norm(running_batch_norm(x, params[:2], statistics), params[2:])
+
+
+FORMULAS = {
+    BatchNorm: batch_norm,
+    RunningBatchNorm: running_batch_norm,
+    LayerNorm: layer_norm,
+    GroupNorm: group_norm,
+    BatchChannelNorm: batch_channel_norm,
+}
+every_layer = pytest.mark.parametrize("Layer", FORMULAS)
+every_format = pytest.mark.parametrize(
+    "memory_format", [torch.contiguous_format, torch.channels_last], ids=["nchw", "nhwc"]
+)
+
+
+def make(Layer, dtype=torch.float32, device="cpu"):
+    """A layer with scales and shifts that cannot be mistaken for 1 and 0."""
+    torch.manual_seed(0)
+    layer = Layer(C)
+    for p in layer.parameters():
+        nn.init.uniform_(p, 0.5, 1.5)
+    return layer.to(device, dtype)
+
+
+def step(forward, params, x, gradient):
+    """The output, and the gradients of the input and of the parameters."""
+    x = x.detach().requires_grad_()
+    y = forward(x)
+    return y, *torch.autograd.grad(y, [x, *params], gradient.to(y.dtype))
+
+
+def reference_step(Layer, layer, x, gradient, statistics=None):
+    params = [p.detach().double().requires_grad_() for p in layer.parameters()]
+    x, gradient = x.double().contiguous(), gradient.double().contiguous()
+    return step(lambda x: FORMULAS[Layer](x, params, statistics), params, x, gradient)
+
+
+def assert_close(actual, expected, **tolerance):
+    for a, e in zip(actual, expected, strict=True):
+        torch.testing.assert_close(a, e, check_dtype=False, **tolerance)
+
+
+@every_layer
+@every_format
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("shape", [(2, C, 5, 7), (1, C, 5, 7), (2, C, 1, 1), (1, C, 1, 1)], ids=str)
+def test_training_follows_the_formula(Layer, shape, dtype, memory_format):
+    layer = make(Layer, dtype)
+    x, gradient = torch.randn(2, *shape, dtype=dtype).unbind()
+    x = x.contiguous(memory_format=memory_format)
+    outcome = step(layer, list(layer.parameters()), x, gradient)
+    tolerance = {"rtol": 1e-9, "atol": 1e-9} if dtype == torch.float64 else {}
+    if dtype == torch.float32:  # of a single value, y is the shift, up to rounding errors / √eps
+        tolerance = {"rtol": 1e-4, "atol": 1e-3 if x.numel() == C else 1e-4}
+    assert_close(outcome, reference_step(Layer, layer, x, gradient), **tolerance)
+    assert all(t.dtype == dtype for t in outcome)
+    assert outcome[0].is_contiguous(memory_format=memory_format)
+    assert outcome[1].is_contiguous(memory_format=memory_format)
+
+
+def average(values, weights):
+    return sum(w * v for w, v in zip(weights, values, strict=True))
+
+
+@every_layer
+@every_format
+@pytest.mark.parametrize("n", [1, 2])
+def test_evaluation_follows_the_formula_and_changes_nothing(Layer, n, memory_format):
+    layer = make(Layer, torch.float64)
+    batches = torch.randn(3, n, C, 4, 4, dtype=torch.float64) + torch.arange(C).view(-1, 1, 1)
+    for batch in batches:
+        layer(batch.contiguous(memory_format=memory_format))
+
+    mean, var = zip(*(moments(batch, (0, 2, 3)) for batch in batches), strict=True)
+    recency = [MOMENTUM * (1 - MOMENTUM) ** i for i in (2, 1, 0)]
+    if Layer is BatchNorm:  # torch's: unbiased variances, starting from 0 and 1
+        var = [v * (n * 16) / (n * 16 - 1) for v in var]
+        statistics = average(mean, recency), average(var, recency) + (1 - MOMENTUM) ** 3
+    else:
+        recency = [w / sum(recency) for w in recency]
+        statistics = average(mean, recency), average(var, recency)
+
+    layer.eval()
+    before = {k: v.clone() for k, v in layer.state_dict().items()}
+    x, gradient = torch.randn(2, n, C, 3, 5, dtype=torch.float64)
+    outcome = step(
+        layer, list(layer.parameters()), x.contiguous(memory_format=memory_format), gradient
+    )
+    assert_close(outcome, reference_step(Layer, layer, x, gradient, statistics))
+    assert outcome[0].is_contiguous(memory_format=memory_format)
+    torch.testing.assert_close(layer.state_dict(), before, rtol=0, atol=0)
+
+
+@every_layer
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_gradcheck(Layer, training):
+    if training and Layer in (RunningBatchNorm, BatchChannelNorm):
+        pytest.skip("its gradient is by definition not the derivative: statistics are constants")
+    layer = make(Layer, torch.float64).train(training)
+    x = torch.randn(2, C, 2, 1, dtype=torch.float64, requires_grad=True)
+    names, params = zip(*layer.named_parameters(), strict=True)
+
+    def forward(x, *params):
+        return torch.func.functional_call(layer, dict(zip(names, params, strict=True)), x)
+
+    assert torch.autograd.gradcheck(forward, (x, *params))
+
+
+@every_layer
+@every_format
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_low_precision_inputs_have_fp32_statistics(Layer, dtype, memory_format):
+    layer = make(Layer)
+    x, gradient = torch.randn(2, 2, C, 16, 16).unbind()
+    # Around 100, bf16 is a multiple of 0.5: means that are themselves bf16 are 0.2 too small.
+    x, gradient = (x + 100.2).to(dtype).contiguous(memory_format=memory_format), gradient.to(dtype)
+    with torch.autocast("cpu", dtype):
+        y, dx, *dparams = step(layer, list(layer.parameters()), x, gradient)
+    expected = reference_step(Layer, layer, x, gradient)
+    assert y.dtype == dx.dtype == dtype
+    assert all(d.dtype == torch.float32 for d in dparams)
+    assert y.is_contiguous(memory_format=memory_format)
+    assert_close([y, dx], expected[:2], rtol=0.01, atol=0.03)
+    assert_close(dparams, expected[2:], rtol=0.01, atol=0.3)  # sums of 512 products
+    if dtype == torch.bfloat16:  # and the test can tell
+        naive = affine(standardize(x, *moments(x, (0, 2, 3))), *list(layer.parameters())[-2:])
+        assert (naive - expected[0]).abs().max() > 0.1
+    for name, buffer in layer.named_buffers():
+        assert buffer.dtype == (torch.int64 if name == "num_batches_tracked" else torch.float32)
+
+
+@every_layer
+@every_format
+def test_a_mean_far_from_zero_costs_little_accuracy(Layer, memory_format):
+    layer = make(Layer)
+    x, gradient = torch.randn(2, 2, C, 32, 32).unbind()
+    x = (x + 100).contiguous(memory_format=memory_format)
+    outcome = step(layer, list(layer.parameters()), x, gradient)
+    expected = reference_step(Layer, layer, x, gradient)
+    assert_close(outcome[:2], expected[:2], rtol=1e-3, atol=1e-3)
+
+
+@every_layer
+def test_state_dict_restores_training_and_evaluation(Layer):
+    layer, restored = make(Layer), Layer(C)
+    x, *batches = torch.randn(4, 2, C, 3, 3)
+    for batch in batches:
+        layer(batch)
+    restored.load_state_dict(layer.state_dict())
+    assert torch.equal(restored.eval()(x), layer.eval()(x))
+    assert torch.equal(restored.train()(x), layer.train()(x))
+    assert torch.equal(restored.eval()(x), layer.eval()(x))
+
+
+@every_layer
+@pytest.mark.parametrize("shape", [(2, C, 4, 4), (1, C, 1, 1)], ids=str)
+def test_no_value_is_read_by_the_host(Layer, shape):
+    # Fake tensors have no values: reading one, as .item() or `if tensor` do, raises.
+    with FakeTensorMode():
+        layer = Layer(C)
+        x = torch.randn(shape, requires_grad=True)
+        for training in (True, False):
+            y = layer.train(training)(x)
+            y.sum().backward()
+            assert y.shape == shape
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@every_layer
+@every_format
+def test_cuda_autocast(Layer, memory_format):
+    layer = make(Layer, device="cuda")
+    x, gradient = torch.randn(2, 2, C, 16, 16, device="cuda").unbind()
+    x = (x + 100.2).bfloat16().contiguous(memory_format=memory_format)
+    step(layer, list(layer.parameters()), x, gradient)  # may set up libraries, which synchronizes
+    layer.load_state_dict(make(Layer).state_dict())
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with torch.autocast("cuda", torch.bfloat16):
+            y, dx, *_ = step(layer, list(layer.parameters()), x, gradient)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert y.dtype == dx.dtype == torch.bfloat16
+    assert y.is_contiguous(memory_format=memory_format)
+    expected = reference_step(Layer, layer, x, gradient)
+    assert_close([y, dx], expected[:2], rtol=0.01, atol=0.03)
+
+
+@every_layer
+@pytest.mark.parametrize("n", [1, 2])
+def test_resnet18_trains_with_it(Layer, n):
+    torch.manual_seed(0)
+    model = resnet18(norm_layer=Layer, num_classes=10)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    before = [p.detach().clone() for p in model.parameters()]
+    # At 32 pixels the last maps are 1x1, so that one image is one value per channel.
+    loss = nn.functional.cross_entropy(model(torch.randn(n, 3, 32, 32)), torch.arange(n))
+    loss.backward()
+    optimizer.step()
+    assert loss.isfinite()
+    assert all(p.isfinite().all() for p in model.parameters())
+    assert not torch.equal(before[0], model.conv1.weight)
+    assert not torch.equal(before[-1], model.fc.bias)
+
+
+@pytest.mark.parametrize(
+    ("Layer", "other"),
+    [
+        (BatchNorm, nn.BatchNorm2d),
+        (GroupNorm, lambda c: timm.layers.GroupNorm(c, num_groups=8)),
+        (LayerNorm, timm.layers.GroupNorm1),
+    ],
+)
+def test_it_is_a_drop_in_for_the_established_layer(Layer, other):
+    layer, other = make(Layer), other(C)
+    other.load_state_dict(layer.state_dict())
+    for x in torch.randn(3, 2, C, 4, 4):
+        torch.testing.assert_close(layer(x), other(x))
+    torch.testing.assert_close(layer.state_dict(), other.state_dict())
+    torch.testing.assert_close(layer.eval()(x), other.eval()(x))
+
+
+@pytest.mark.parametrize("Layer", [GroupNorm, BatchChannelNorm])
+@pytest.mark.parametrize("num_groups", [5, 32, 0, -1])
+def test_groups_must_divide_the_channels(Layer, num_groups):
+    with pytest.raises(ValueError, match=f"^num_groups={num_groups} .*num_channels=16$"):
+        Layer(16, num_groups=num_groups)
+
+
+def test_a_single_value_enters_batch_norms_running_statistics():
+    layer = BatchNorm(3)
+    x = torch.tensor([1.0, -2.0, 300.0]).view(1, 3, 1, 1)
+    assert torch.equal(layer(x), torch.zeros_like(x))
+    torch.testing.assert_close(layer.running_mean, MOMENTUM * x.flatten())
+    torch.testing.assert_close(layer.running_var, torch.full((3,), 1 - MOMENTUM))
+    assert layer.num_batches_tracked == 1

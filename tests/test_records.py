@@ -1,0 +1,133 @@
+"""Records: written whole or not at all, never lost, never trusted when damaged."""
+
+import json
+import logging
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+import normbench
+from normbench.errors import UserError
+from normbench.records import RecordStore, UnreadableRecord, read_record
+
+
+def record(key="0123456789abcdef", **changes):
+    return {
+        "schema": 1,
+        "key": key,
+        "config": {
+            "data": {"name": "synthetic"},
+            "model": {"name": "cnn4"},
+            "norm": {"name": "none"},
+            "train": {"precision": "fp32"},
+            "grid": {"seeds": [0]},
+        },
+        "batch_size": 8,
+        "lr": 0.01,
+        "seed": 0,
+        "status": "finished",
+        "epochs": [{"train_loss": 1.5, "val_loss": 1.25, "val_accuracy": 0.5}],
+        "train_seconds": 2.0,
+        "images_per_second": 100.0,
+        "environment": {"device": "a CPU"},
+    } | changes
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = RecordStore(tmp_path)
+    store.make_writable()
+    return store
+
+
+def test_what_is_written_is_read(store):
+    store.write(record())
+    assert store.read("0123456789abcdef") == record()
+    assert store.read("another") is None
+
+
+def test_writing_again_sets_the_older_record_aside(store):
+    store.write(record(train_seconds=1.0))
+    store.write(record(train_seconds=2.0))
+    assert store.read(record()["key"])["train_seconds"] == 2.0
+    (aside,) = (store.folder / "set_aside").iterdir()
+    assert json.loads(aside.read_text())["train_seconds"] == 1.0
+
+
+def test_a_record_cut_off_anywhere_is_set_aside_and_named(store, caplog):
+    path = store.path(record()["key"])
+    whole = json.dumps(record()).encode()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        with caplog.at_level(logging.WARNING):
+            assert store.read(record()["key"]) is None
+        assert path.name in caplog.messages[-1]
+        assert not path.exists()
+    kept = {p.read_bytes() for p in (store.folder / "set_aside").iterdir()}
+    assert kept == {whole[:length] for length in range(0, len(whole), 7)}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"schema": 0},
+        {"schema": 2},
+        {"status": "measured"},
+        {"epochs": []},
+        {"epochs": [{"train_loss": 1.0, "val_loss": float("nan"), "val_accuracy": 0.1}]},
+        {"epochs": None},
+        {"key": "f" * 16},
+        {"config": {}},
+        {"lr": "0.01"},
+        {"environment": None},
+    ],
+    ids=str,
+)
+def test_what_is_no_record_of_this_schema_is_refused(store, damage):
+    path = store.path("0123456789abcdef")
+    path.write_text(json.dumps(record(**damage)))
+    with pytest.raises(UnreadableRecord):
+        read_record(path)
+
+
+def test_numbers_that_are_none_cannot_be_written(store):
+    with pytest.raises(ValueError):
+        store.write(record(train_seconds=float("inf")))
+    assert list(store.folder.glob("*")) == []
+
+
+def hold(folder, held):
+    with RecordStore(folder).claim("k") as mine:
+        assert mine
+        held.set()
+        signal.pause()
+
+
+def test_a_claim_is_exclusive_and_dies_with_its_process(store):
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    other = context.Process(target=hold, args=(store.folder.parent, held))
+    other.start()
+    assert held.wait(60)
+    with store.claim("k") as mine:
+        assert not mine
+    os.kill(other.pid, signal.SIGKILL)
+    other.join()
+    with store.claim("k") as mine:
+        assert mine
+        with store.claim("k") as again:
+            assert not again
+    assert list(store.folder.glob("*.lock")) == []
+
+
+def test_load_records_gives_one_row_a_run(store):
+    store.write(record())
+    store.write(record(key="f" * 16, seed=1, status="diverged", epochs=[]))
+    frame = normbench.load_records(store.folder.parent)
+    assert list(frame["seed"]) == [0, 1]
+    assert frame["accuracy"].tolist()[0] == 0.5 and frame["accuracy"].isna().tolist() == [False, True]
+    assert frame["status"].tolist() == ["finished", "diverged"]
+    with pytest.raises(UserError, match="does not exist"):
+        normbench.load_records(store.folder / "nowhere")
