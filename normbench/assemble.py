@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,14 +11,15 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from normbench.engine.schedules import Schedule
-from normbench.engine.training import Plan
+from normbench.data import load_dataset
+from normbench.engine.training import Plan, Result, train
 from normbench.errors import UserError
 from normbench.grid import Run
 from normbench.models import build_model
 
 
-def resolve_device(cfg: DictConfig) -> tuple[torch.device, str]:
-    """The device and the precision that ``auto`` comes to.
+def resolve_device(cfg: DictConfig) -> tuple[str, str]:
+    """The device (cpu or cuda) and the precision that ``auto`` comes to.
 
     Raises:
         UserError: for device=cuda without CUDA.
@@ -30,7 +32,7 @@ def resolve_device(cfg: DictConfig) -> tuple[torch.device, str]:
     precision = cfg.train.precision
     if precision == "auto":
         precision = "bf16" if name == "cuda" else "fp32"
-    return torch.device(name), precision
+    return name, precision
 
 
 def check_parts(cfg: DictConfig, num_classes: int) -> None:
@@ -63,6 +65,27 @@ def plan_of(cfg: DictConfig, run: Run, num_classes: int) -> Plan:
         mean=tuple(cfg.data.mean),
         std=tuple(cfg.data.std),
     )
+
+
+def make_train(
+    config: str, device: str, threads: int
+) -> Callable[[Run, Callable[[int], Any]], Result]:
+    """What a lane trains runs with.
+
+    Args:
+        config: a ``run`` config as YAML, so that a lane's process can be given it.
+        device: where to train.
+        threads: CPU threads to train with.
+    """
+    cfg = OmegaConf.create(config)
+    torch.set_num_threads(threads)
+    data = load_dataset(cfg.data)
+    classes, data = len(data.classes), data.to(device)
+
+    def train_run(run: Run, report: Callable[[int], Any]) -> Result:
+        return train(plan_of(cfg, run, classes), data, torch.device(device), report)
+
+    return train_run
 
 
 def model_and_norm(cfg: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -58,6 +58,7 @@ class TrainConfig:
 
 @dataclass
 class EngineConfig:
+    lanes: Any = "auto"
     threads: Any = "auto"
 
 
@@ -155,6 +156,7 @@ def check_run(cfg: DictConfig) -> None:
         )
     if cfg.device not in DEVICES:
         raise UserError(f"device={cfg.device} is not known: choose {', '.join(DEVICES)}")
+    check_count("engine.lanes", cfg.engine.lanes)
     check_count("engine.threads", cfg.engine.threads)
     if not cfg.norm.name or not cfg.norm.name.strip():
         raise UserError("norm.name is empty: give the norm a name for records and tables")

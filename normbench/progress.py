@@ -23,70 +23,84 @@ class Progress:
     Args:
         runs: all that the job covers.
         steps_of: the number of training steps that a run takes.
+        lanes: how many runs train side by side.
     """
 
-    def __init__(self, runs: list[Run], steps_of: Callable[[Run], int]):
+    def __init__(self, runs: list[Run], steps_of: Callable[[Run], int], lanes: int):
         self.total, self.done, self.steps_of = len(runs), 0, steps_of
         self.waiting = {run.key: run for run in runs}
+        self.started: dict[str, float] = {}
         self.seconds: dict[int, list[float]] = {}
+        self.lanes = lanes
         self.terminal = sys.stderr.isatty()
+        self.bars: dict[str, tqdm] = {}
         if self.terminal:
             self.overall = tqdm(
-                total=self.total, unit="run", position=0, dynamic_ncols=True,
+                total=self.total, position=0, dynamic_ncols=True,
                 bar_format="{n_fmt}/{total_fmt} runs |{bar}| {elapsed}{postfix}",
-            )  # fmt: skip
-            self.current = tqdm(
-                unit="step", position=1, leave=False, dynamic_ncols=True,
-                bar_format="  {desc} {percentage:3.0f}% |{bar}| {rate_fmt}",
             )  # fmt: skip
 
     def start(self, run: Run) -> None:
-        self.run_started = time.monotonic()
+        self.started[run.key] = time.monotonic()
         if self.terminal:
-            self.overall.set_postfix_str(self._finish_time())
-            self.current.reset(total=self.steps_of(run))
-            self.current.set_description_str(str(run))
+            taken = {-bar.pos for bar in self.bars.values()}
+            self.bars[run.key] = tqdm(
+                total=self.steps_of(run), desc=f"  {run}", unit="step", leave=False,
+                position=next(i for i in range(1, self.lanes + 2) if i not in taken),
+                dynamic_ncols=True, bar_format="{desc} {percentage:3.0f}% |{bar}| {rate_fmt}",
+            )  # fmt: skip
 
-    def advance(self, steps: int) -> None:
+    def advance(self, run: Run, steps: int) -> None:
         if self.terminal:
-            self.current.update(steps)
+            self.bars[run.key].update(steps)
+
+    def note(self, run: Run, text: str) -> None:
+        """Something to know of a run that goes on."""
+        self._say(f"{run}: {text}")
 
     def finish(self, run: Run, record: dict[str, Any]) -> None:
         """A run was trained here."""
-        seconds = time.monotonic() - self.run_started
+        seconds = time.monotonic() - self.started[run.key]
         self.seconds.setdefault(run.batch_size, []).append(seconds)
         self._count(run, f"{_outcome(record)}  {seconds:.1f} s")
 
     def found(self, run: Run, record: dict[str, Any]) -> None:
         """A run needs no training here: it has a record."""
-        self._count(run, f"{_outcome(record)}  already there", quiet=True)
+        self._count(run, f"{_outcome(record)}  already there", found=True)
 
     def fail(self, run: Run, reason: str) -> None:
         """A run failed."""
         self._count(run, f"FAILED: {reason}")
 
     def close(self) -> None:
-        if self.terminal:
-            self.current.close()
-            self.overall.close()
+        for bar in [*self.bars.values(), *([self.overall] if self.terminal else [])]:
+            bar.close()
 
-    def _count(self, run: Run, outcome: str, quiet: bool = False) -> None:
+    def _count(self, run: Run, outcome: str, found: bool = False) -> None:
         self.done += 1
         self.waiting.pop(run.key, None)
-        line = f"[{self.done}/{self.total}] {run}  {outcome}"
+        if run.key in self.bars:
+            self.bars.pop(run.key).close()
+        left = self._finish_time()
         if self.terminal:
-            if not quiet:
-                self.overall.write(line, file=sys.stderr)
             self.overall.update(1)
-            self.overall.set_postfix_str(self._finish_time())
+            self.overall.set_postfix_str(left)
+            left = ""
+        if not (self.terminal and found):
+            self._say(f"[{self.done}/{self.total}] {run}  {outcome}{left}")
+
+    def _say(self, line: str) -> None:
+        if self.terminal:
+            self.overall.write(line, file=sys.stderr)
         else:
-            print(line + ("" if quiet else self._finish_time()), file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
 
     def _finish_time(self) -> str:
         """When the waiting runs will be done, as ``, 3 min left (14:05)``."""
         if not self.seconds or not self.waiting:
             return ""
         seconds = sum(self._cost(run.batch_size) for run in self.waiting.values())
+        seconds /= min(self.lanes, len(self.waiting))
         clock = time.strftime("%H:%M", time.localtime(time.time() + seconds))
         return f", {_duration(seconds)} left (done at {clock})"
 

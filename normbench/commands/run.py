@@ -9,23 +9,23 @@ from __future__ import annotations
 import logging
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from normbench import assemble
 from normbench.config import check_run, drop_replaced_settings, outcome_settings
+from normbench.data import Dataset, load_dataset
+from normbench.engine.lanes import Event, LocalLane, ProcessLanes
 from normbench.environment import available_cores, environment
 from normbench.errors import RunFailed, UserError
-from normbench.grid import Run, runs_of, train_missing
+from normbench.grid import Missing, Run, runs_of, train_missing
 from normbench.progress import Progress, preparation_progress
 from normbench.records import SCHEMA, RecordStore
 from normbench.report.tables import norm_tables, write_tables
-
-if TYPE_CHECKING:
-    from normbench.data import Dataset
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +41,11 @@ class Report:
 
 def check(cfg: DictConfig, overrides: list[str]) -> None:
     """Raise UserError for whatever is wrong with a job; prepares its data if need be."""
-    from normbench.assemble import check_parts, resolve_device
-
     check_run(cfg)
     drop_replaced_settings(cfg, overrides)
-    resolve_device(cfg)
+    assemble.resolve_device(cfg)
     RecordStore(Path(cfg.results.dir)).make_writable()
-    check_parts(cfg, num_classes=10)
+    assemble.check_parts(cfg, num_classes=10)
     images = len(_data(cfg).train.labels)
     for batch_size in cfg.grid.batch_size:
         if batch_size > images:
@@ -59,61 +57,86 @@ def check(cfg: DictConfig, overrides: list[str]) -> None:
 
 def main(cfg: DictConfig) -> Report:
     """Train the runs of one job that have no record, print its table, rewrite all tables."""
-    import torch
-
-    from normbench.assemble import plan_of, resolve_device
-    from normbench.engine.training import train
-
     check(cfg, list(HydraConfig.get().overrides.task))
-    device, precision = resolve_device(cfg)
-    threads = available_cores() if cfg.engine.threads == "auto" else cfg.engine.threads
-    torch.set_num_threads(threads)
-    data = _data(cfg).to(device)
+    device, precision = assemble.resolve_device(cfg)
+    data = _data(cfg)
     settings = outcome_settings(cfg, precision, data.identity)
     runs = runs_of(cfg.grid, settings)
+    lanes, threads = split_cores(cfg.engine, len(runs), device)
+    where = environment(device, threads) | {"data": data.digest}
     store = RecordStore(Path(cfg.results.dir))
-    where = environment(device.type, threads) | {"data": data.digest}
     report = Report()
     progress = Progress(
-        runs, lambda run: len(data.train.labels) // run.batch_size * cfg.train.epochs
+        runs, lambda run: len(data.train.labels) // run.batch_size * cfg.train.epochs, lanes
     )
-
-    def train_one(run: Run) -> dict[str, Any] | None:
-        progress.start(run)
-        try:
-            result = train(plan_of(cfg, run, len(data.classes)), data, device, progress.advance)
-        except Exception as error:  # whatever stops this run, the others go on
-            reason = (str(error).splitlines() or [""])[0]
-            report.failed.append(f"{run}: {type(error).__name__}: {reason}")
-            progress.fail(run, report.failed[-1])
-            log.info("%s failed", run, exc_info=True)  # the traceback goes to the job's log
-            return None
-        report.trained += 1
-        record = {
-            "schema": SCHEMA,
-            "key": run.key,
-            "config": settings | {"grid": OmegaConf.to_container(cfg.grid)},
-            "batch_size": run.batch_size,
-            "lr": run.lr,
-            "seed": run.seed,
-            **asdict(result),
-            "environment": where,
-        }
-        progress.finish(run, record)
-        log.info("%s: %s", run, result)
-        return record
 
     def found(run: Run, record: dict[str, Any]) -> None:
         report.found += 1
         progress.found(run, record)
 
+    def handle(event: Event) -> dict[str, Any] | None:
+        run: Run = event.task
+        if event.result is not None:
+            report.trained += 1
+            log.info("%s: %s", run, event.result)
+            record = {
+                "schema": SCHEMA,
+                "key": run.key,
+                "config": settings | {"grid": OmegaConf.to_container(cfg.grid)},
+                "batch_size": run.batch_size,
+                "lr": run.lr,
+                "seed": run.seed,
+                **asdict(event.result),
+                "environment": where,
+            }
+            progress.finish(run, record)
+            return record
+        if event.error is not None:
+            report.failed.append(f"{run}: {event.error}")
+            log.info("%s failed: %s\n%s", run, event.error, event.details)
+            progress.fail(run, event.error)
+        elif event.notice:
+            log.info("%s: %s", run, event.notice)
+            progress.note(run, event.notice)
+        else:
+            progress.advance(run, event.steps)
+        return None
+
+    make_train = partial(
+        assemble.make_train, OmegaConf.to_yaml(cfg, resolve=True), device, threads
+    )
     with closing(progress):
-        train_missing(runs, store, train_one, found, cfg.force)
+        train_missing(
+            Missing(runs, store, cfg.force, found),
+            ProcessLanes(lanes, make_train, preload=["normbench.assemble"])
+            if device == "cpu"
+            else LocalLane(make_train, handle),
+            progress.start,
+            handle,
+        )
     write_tables(store.folder.parent)
     records = [record for run in runs if (record := store.read(run.key))]
     for heading, table in norm_tables(records):
         print(f"\n{settings['model']['name']} on {data.name}: {heading}\n\n{table}\n", flush=True)
     return report
+
+
+def split_cores(engine: DictConfig, runs: int, device: str) -> tuple[int, int]:
+    """How many lanes train side by side, and with how many CPU threads each.
+
+    The threads follow from the machine and the whole grid, never from what is still missing: a
+    run's last bits may depend on them. One thread a lane is best as long as there are runs for
+    every core, since small kernels do not fill more.
+    """
+    cores = available_cores()
+    if device != "cpu":
+        return 1, cores if engine.threads == "auto" else engine.threads
+    lanes, threads = engine.lanes, engine.threads
+    if threads == "auto":
+        threads = max(1, cores // (min(runs, cores) if lanes == "auto" else lanes))
+    if lanes == "auto":
+        lanes = max(1, cores // threads)
+    return lanes, threads
 
 
 def _data(cfg: DictConfig) -> Dataset:
@@ -122,8 +145,6 @@ def _data(cfg: DictConfig) -> Dataset:
 
 @cache  # jobs of one sweep share their data, opened and checked once
 def _load(settings: str) -> Dataset:
-    from normbench.data import load_dataset
-
     with preparation_progress() as progress:
         return load_dataset(OmegaConf.create(settings), progress)
 

@@ -138,11 +138,12 @@ def test_evaluation_follows_the_formula_and_changes_nothing(Layer, n, memory_for
     torch.testing.assert_close(layer.state_dict(), before, rtol=0, atol=0)
 
 
-@every_layer
-@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+# Not of training with estimated statistics: these are constants to the gradient only.
+@pytest.mark.parametrize(
+    ("Layer", "training"),
+    [(Layer, False) for Layer in FORMULAS] + [(L, True) for L in (BatchNorm, LayerNorm, GroupNorm)],
+)
 def test_gradcheck(Layer, training):
-    if training and Layer in (RunningBatchNorm, BatchChannelNorm):
-        pytest.skip("its gradient is by definition not the derivative: statistics are constants")
     layer = make(Layer, torch.float64).train(training)
     x = torch.randn(2, C, 2, 1, dtype=torch.float64, requires_grad=True)
     names, params = zip(*layer.named_parameters(), strict=True)
@@ -215,15 +216,15 @@ def test_no_value_is_read_by_the_host(Layer, shape):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @every_layer
 @every_format
-def test_cuda_autocast(Layer, memory_format):
+def test_cuda_autocast_keeps_the_promises_without_synchronizing(Layer, memory_format):
     layer = make(Layer, device="cuda")
     x, gradient = torch.randn(2, 2, C, 16, 16, device="cuda").unbind()
     x = (x + 100.2).bfloat16().contiguous(memory_format=memory_format)
-    step(layer, list(layer.parameters()), x, gradient)  # may set up libraries, which synchronizes
-    layer.load_state_dict(make(Layer).state_dict())
-    torch.cuda.set_sync_debug_mode("error")
     try:
         with torch.autocast("cuda", torch.bfloat16):
+            layer(x)  # the first call may set up libraries, which synchronizes
+            layer.load_state_dict(make(Layer).state_dict())
+            torch.cuda.set_sync_debug_mode("error")
             y, dx, *_ = step(layer, list(layer.parameters()), x, gradient)
     finally:
         torch.cuda.set_sync_debug_mode("default")
@@ -234,20 +235,22 @@ def test_cuda_autocast(Layer, memory_format):
 
 
 @every_layer
-@pytest.mark.parametrize("n", [1, 2])
-def test_resnet18_trains_with_it(Layer, n):
+@pytest.mark.parametrize(("n", "pixels"), [(2, 32), (1, 64), (1, 32)])
+def test_resnet18_trains_with_it(Layer, n, pixels):
     torch.manual_seed(0)
     model = resnet18(norm_layer=Layer, num_classes=10)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     before = [p.detach().clone() for p in model.parameters()]
-    # At 32 pixels the last maps are 1x1, so that one image is one value per channel.
-    loss = nn.functional.cross_entropy(model(torch.randn(n, 3, 32, 32)), torch.arange(n))
+    loss = nn.functional.cross_entropy(model(torch.randn(n, 3, pixels, pixels)), torch.arange(n))
     loss.backward()
     optimizer.step()
     assert loss.isfinite()
     assert all(p.isfinite().all() for p in model.parameters())
-    assert not torch.equal(before[0], model.conv1.weight)
     assert not torch.equal(before[-1], model.fc.bias)
+    # One image of 32 pixels ends in 1x1 maps, a single value per channel: BatchNorm makes constants
+    # of them, and the layers below learn nothing from them.
+    nothing_to_learn = Layer is BatchNorm and (n, pixels) == (1, 32)
+    assert torch.equal(before[0], model.conv1.weight) == nothing_to_learn
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,208 @@
+"""Lanes: tasks that train side by side, each without a trace of the others.
+
+Both kinds of lanes are driven in the same way: ``start`` a task while one is ``idle``, then
+``wait`` for events. A lane that is a process of its own takes only its task along when it dies.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+Report = Callable[[int], None]
+Train = Callable[[Any, Report], Any]  # trains a task, reporting steps done, and returns the result
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a task: it advanced by steps, or ended with a result or an error.
+
+    error: one line; details: the traceback, if there is one.
+    notice: what a user may want to know of a task that goes on.
+    """
+
+    task: Any
+    steps: int = 0
+    result: Any = None
+    error: str | None = None
+    details: str = ""
+    notice: str = ""
+
+    @property
+    def ended(self) -> bool:
+        return self.result is not None or self.error is not None
+
+
+class Lanes(Protocol):
+    """idle: how many tasks can be started now."""
+
+    idle: int
+
+    def start(self, task: Any) -> None: ...
+
+    def wait(self, timeout: float | None = None) -> list[Event]: ...
+
+    def close(self) -> None: ...
+
+
+class LocalLane:
+    """One lane in this process. Steps are reported to ``report`` while ``wait`` trains."""
+
+    def __init__(self, make_train: Callable[[], Train], report: Callable[[Event], None]):
+        self.make_train, self.report, self.task = cache(make_train), report, None
+
+    @property
+    def idle(self) -> int:
+        return int(self.task is None)
+
+    def start(self, task: Any) -> None:
+        self.task = task
+
+    def wait(self, timeout: float | None = None) -> list[Event]:
+        task, self.task = self.task, None
+        if task is None:
+            return []
+        return [_attempt(self.make_train, task, lambda steps: self.report(Event(task, steps)))]
+
+    def close(self) -> None:
+        pass
+
+
+class ProcessLanes:
+    """Lanes that are processes, kept for one task after another.
+
+    Args:
+        count: how many.
+        make_train: called once in each process (so it is pickled); makes what trains a task.
+
+    A task whose process dies is given to a fresh process once; when that dies too, the task has
+    failed. Processes end when this one does, however it ends: each watches its pipe.
+    """
+
+    ATTEMPTS = 2
+
+    def __init__(self, count: int, make_train: Callable[[], Train], preload: list[str]):
+        # A server that has imported torch forks lanes in no time, and is free of this process's
+        # threads and file descriptors.
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(preload)
+        self.make_train = make_train
+        self.processes: list[_LaneProcess] = []
+        self.count = count
+
+    @property
+    def idle(self) -> int:
+        return self.count - sum(p.task is not None for p in self.processes)
+
+    def start(self, task: Any) -> None:
+        free = next((p for p in self.processes if p.task is None), None)
+        if free is None:
+            free = _LaneProcess(self.context, self.make_train)
+            self.processes.append(free)
+        free.give(task, attempt=1)
+
+    def wait(self, timeout: float | None = None) -> list[Event]:
+        """Events of whichever lanes have some, as soon as one has, or none after timeout seconds."""
+        events = []
+        ready = wait([p.pipe for p in self.processes if p.task is not None], timeout)
+        for process in [p for p in self.processes if p.pipe in ready]:
+            try:
+                events.append(process.pipe.recv())
+            except (EOFError, OSError):
+                events += self._bury(process)
+                continue
+            if events[-1].ended:
+                process.task = None
+        return events
+
+    def _bury(self, process: _LaneProcess) -> list[Event]:
+        """Replace a dead process and give its task a second chance."""
+        self.processes.remove(process)
+        task, attempt = process.task, process.attempt
+        cause = process.end()
+        if attempt < self.ATTEMPTS:
+            fresh = _LaneProcess(self.context, self.make_train)
+            self.processes.append(fresh)
+            fresh.give(task, attempt + 1)
+            return [Event(task, notice=f"its process {cause}; trying once more")]
+        return [Event(task, error=f"its process {cause}, {attempt} times")]
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.end()
+        self.processes.clear()
+
+
+class _LaneProcess:
+    """A process that trains one task at a time, seen from the process that feeds it."""
+
+    def __init__(self, context: Any, make_train: Callable[[], Train]):
+        self.pipe, theirs = context.Pipe()
+        self.task: Any = None
+        self.attempt = 0
+        self.process = context.Process(target=_serve, args=(theirs, make_train), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def give(self, task: Any, attempt: int) -> None:
+        self.task, self.attempt = task, attempt
+        try:
+            self.pipe.send(task)
+        except OSError:
+            pass  # it is dead already, which the next wait finds
+
+    def end(self) -> str:
+        """Kill it, if it lives, and say how it died."""
+        self.pipe.close()
+        self.process.join(0.5 if self.process.exitcode is None else None)
+        self.process.kill()
+        self.process.join()
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            return f"was killed by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+
+def _serve(pipe: Connection, make_train: Callable[[], Train]) -> None:
+    """What a lane's process does: train the tasks that come through the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that feeds the lanes
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    tasks: list[Any] = []
+    arrived = threading.Semaphore(0)
+
+    def listen() -> None:
+        while True:
+            try:
+                tasks.append(pipe.recv())
+            except (EOFError, OSError):
+                os._exit(1)  # whoever feeds this lane is gone
+            arrived.release()
+
+    threading.Thread(target=listen, daemon=True).start()
+    make_train = cache(make_train)
+    while True:
+        arrived.acquire()
+        task = tasks.pop(0)
+
+        def report(steps: int, task: Any = task) -> None:
+            pipe.send(Event(task, steps))
+
+        pipe.send(_attempt(make_train, task, report))
+
+
+def _attempt(make_train: Callable[[], Train], task: Any, report: Report) -> Event:
+    try:
+        return Event(task, result=make_train()(task, report))
+    except Exception as error:  # whatever stops this task, others go on
+        line = (str(error).strip().splitlines() or [""])[0]
+        return Event(
+            task, error=f"{type(error).__name__}: {line}", details=traceback.format_exc()
+        )
