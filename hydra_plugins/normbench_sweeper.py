@@ -27,8 +27,8 @@ class NormbenchSweeper(BasicSweeper):
         overrides = [f"{key}={value}" for key, value in self.params.items()] + arguments
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
         jobs = self.split_arguments(parsed, None)[0]
-        for job in jobs:
-            config = loader.load_sweep_config(self.config, list(job))
+        configs = [loader.load_sweep_config(self.config, list(job)) for job in jobs]
+        for config, job in zip(configs, jobs, strict=True):
             with read_write(config), open_dict(config):
                 del config["hydra"]
             check(config, job)

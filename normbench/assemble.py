@@ -10,10 +10,11 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from normbench.engine.schedules import Schedule
 from normbench.data import load_dataset
+from normbench.engine.schedules import Schedule
 from normbench.engine.training import Plan, Result, train
 from normbench.errors import UserError
+from normbench.explain import first_line
 from normbench.grid import Run
 from normbench.models import build_model
 
@@ -102,4 +103,4 @@ def _make(part: str, cfg: DictConfig, *args: Any, **kwargs: Any) -> Any:
         return instantiate(settings, *args, **kwargs, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__ or error
-        raise UserError(f"{part}={name}: {str(cause).splitlines()[0]}") from error
+        raise UserError(f"{part}={name}: {first_line(cause)}") from error

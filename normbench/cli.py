@@ -70,6 +70,9 @@ def _run(command: str) -> None:
             file=sys.stderr,
         )
         sys.exit(130)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except RunFailed as error:
         if show_everything:
             raise
@@ -90,14 +93,13 @@ def _hydra_application(command: str) -> Callable[[], Any]:
     from normbench.config import register_schema
 
     register_schema()
-    main = importlib.import_module(f"normbench.commands.{command}").main
     errors: list[Exception] = []
 
     def task(cfg: Any) -> Any:
         # Hydra prints lines of its own about a task that raises, so errors are returned. A sweep
         # finds them among its jobs' results, wherever those ran.
         try:
-            return main(cfg)
+            return importlib.import_module(f"normbench.commands.{command}").main(cfg)
         except Exception as error:
             errors.append(error)
             return error

@@ -100,7 +100,7 @@ def register_schema() -> None:
         "table": TableConfig,
         "data": DataCommandConfig,
     }.items():
-        store.store(group="schema", name=command, node=schema, package="_global_")
+        store.store(name=f"{command}_schema", node=schema)
 
 
 def drop_replaced_settings(cfg: DictConfig, overrides: list[str]) -> None:

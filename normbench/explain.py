@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -16,7 +17,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def explain(error: BaseException) -> str | None:
-    """One line for an error of the user's making, None for one of ours."""
+    """One line for an error of the user's making, None for one of ours (which has a traceback)."""
     from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -24,24 +25,41 @@ def explain(error: BaseException) -> str | None:
         return _missing_config(error)
     if isinstance(error, ConfigCompositionException):
         cause = error.__cause__
-        if isinstance(cause, OmegaConfBaseException):
-            return f"{_first_line(error).rstrip('.')}: {_first_line(cause)}{_near_keys(error, cause)}"
-        return _first_line(error)
+        if not isinstance(cause, OmegaConfBaseException):
+            return first_line(error)
+        line = f"{first_line(error).rstrip('.')}: {first_line(cause)}{_near_keys(error, cause)}"
+        if "is not a ListConfig" in line:
+            line += " Give a list, such as [0.01,0.001]"
+        return line
     if isinstance(error, HydraException):
-        return " ".join(str(error).split("\n\n")[0].split()).replace(
-            "See https://hydra.cc/docs/1.2/advanced/override_grammar/basic for details", ""
-        ).strip()
+        return f"cannot read the settings: {first_line(error)}"
     if isinstance(error, OmegaConfBaseException):
         key = getattr(error, "full_key", None)
-        return f"{key}: {_first_line(error)}" if key else _first_line(error)
+        return f"{key}: {first_line(error)}" if key else first_line(error)
+    if not _passed_through(error, "normbench/commands/"):
+        # before any command ran, so it is the settings that Hydra stumbled over
+        return f"cannot read the settings ({type(error).__name__}: {first_line(error)})"
     return None
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line; a first line that ends in a colon takes the next along."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+
+
+def _passed_through(error: BaseException, folder: str) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(folder in frame.filename.replace("\\", "/") for frame in frames)
 
 
 def _missing_config(error) -> str:
     missing = (error.missing_cfg_file or "").split("/")
     group, option = "/".join(missing[:-1]), missing[-1]
     if not group:
-        return _first_line(error)
+        return first_line(error)
     known = [name for name in (error.options or []) if name]
     if not known:
         return f"{group}={option}: there is no choice named {group}"
@@ -56,7 +74,3 @@ def _near_keys(error: BaseException, cause: BaseException) -> str:
         return ""
     key = typed.group(1).rsplit(".", 1)[-1]
     return nearest(key, [str(k) for k in node.keys()]).replace(": did", "; did", 1)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()

@@ -16,6 +16,8 @@ from normbench.grid import Run
 # images do; afterwards, what a batch size really cost decides.
 STEP_OVERHEAD_IN_IMAGES = 2.0
 
+QUICK = 1.0  # seconds; a preparation shorter than this is not worth a word
+
 
 class Progress:
     """Progress over the runs of one job, written to standard error.
@@ -130,19 +132,22 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def preparation_progress() -> Iterator[Callable[[int, int, str], None]]:
-    """A callback (done, total, what) that shows a bar on a terminal and one line elsewhere."""
+    """A callback (done, total, what): a bar on a terminal, a line elsewhere, nothing if quick."""
+    terminal = sys.stderr.isatty()
     bar: tqdm | None = None
+    what_now, since, said = None, 0.0, False
 
     def show(done: int, total: int, what: str) -> None:
-        nonlocal bar
-        if bar is None or bar.desc != f"{what}: ":
+        nonlocal bar, what_now, since, said
+        if what != what_now:
             if bar is not None:
                 bar.close()
-            if not sys.stderr.isatty():
-                print(f"{what} ({total:,} images)", file=sys.stderr, flush=True)
-            bar = tqdm(total=total, desc=what, disable=not sys.stderr.isatty(), leave=False)
-            bar.desc = f"{what}: "
+            bar = tqdm(total=total, desc=what, disable=not terminal, leave=False, delay=QUICK)
+            what_now, since, said = what, time.monotonic(), False
         bar.update(done - bar.n)
+        if not terminal and not said and time.monotonic() - since > QUICK:
+            print(f"{what} ({total:,} images)", file=sys.stderr, flush=True)
+            said = True
 
     try:
         yield show

@@ -1,8 +1,8 @@
 """The record of a run: one JSON file, written whole or not at all, and never written over.
 
-    results.dir/records/KEY.json                  what was measured
-    results.dir/records/KEY.lock                  there while a process trains that run
-    results.dir/records/set_aside/KEY.N.REASON    what could not be read, or was trained again
+results.dir/records/KEY.json                  what was measured
+results.dir/records/KEY.lock                  there while a process trains that run
+results.dir/records/set_aside/KEY.N.REASON    what could not be read, or was trained again
 """
 
 from __future__ import annotations

@@ -127,7 +127,10 @@ def test_load_records_gives_one_row_a_run(store):
     store.write(record(key="f" * 16, seed=1, status="diverged", epochs=[]))
     frame = normbench.load_records(store.folder.parent)
     assert list(frame["seed"]) == [0, 1]
-    assert frame["accuracy"].tolist()[0] == 0.5 and frame["accuracy"].isna().tolist() == [False, True]
+    assert frame["accuracy"].tolist()[0] == 0.5 and frame["accuracy"].isna().tolist() == [
+        False,
+        True,
+    ]
     assert frame["status"].tolist() == ["finished", "diverged"]
     with pytest.raises(UserError, match="does not exist"):
         normbench.load_records(store.folder / "nowhere")

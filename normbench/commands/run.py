@@ -44,7 +44,6 @@ def check(cfg: DictConfig, overrides: list[str]) -> None:
     check_run(cfg)
     drop_replaced_settings(cfg, overrides)
     assemble.resolve_device(cfg)
-    RecordStore(Path(cfg.results.dir)).make_writable()
     assemble.check_parts(cfg, num_classes=10)
     images = len(_data(cfg).train.labels)
     for batch_size in cfg.grid.batch_size:
@@ -53,6 +52,7 @@ def check(cfg: DictConfig, overrides: list[str]) -> None:
                 f"grid.batch_size={batch_size} is larger than the training set ({images} images): "
                 "choose a smaller one"
             )
+    RecordStore(Path(cfg.results.dir)).make_writable()
 
 
 def main(cfg: DictConfig) -> Report:
@@ -102,9 +102,7 @@ def main(cfg: DictConfig) -> Report:
             progress.advance(run, event.steps)
         return None
 
-    make_train = partial(
-        assemble.make_train, OmegaConf.to_yaml(cfg, resolve=True), device, threads
-    )
+    make_train = partial(assemble.make_train, OmegaConf.to_yaml(cfg, resolve=True), device, threads)
     with closing(progress):
         train_missing(
             Missing(runs, store, cfg.force, found),

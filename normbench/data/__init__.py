@@ -1,8 +1,8 @@
 """Datasets as uint8 tensors: opened, decoded once, kept in files that are mapped into memory.
 
-    sources.py    a raw dataset: its classes and its images, one by one
-    prepare.py    images of any size and mode -> one uint8 tensor a split
-    cache.py      a prepared split <-> its file
+- sources.py: a raw dataset, its classes and its images one by one
+- prepare.py: images of any size and mode -> one uint8 tensor a split
+- cache.py: a prepared split <-> its file
 """
 
 from __future__ import annotations
@@ -81,14 +81,16 @@ def load_dataset(
             len(source.classes),
             size,
             fit,
-            progress and partial(_report, progress, f"preparing {settings['name']} {name}"),
+            _named(progress, f"preparing {settings['name']} {name}"),
         )
         if source.fingerprint is None:
             split = make()
             digest = cache.digest(split)
         else:
             about = {
-                "data": json.dumps([settings["source"], source.fingerprint], sort_keys=True),
+                "data": json.dumps(
+                    [settings["source"], source.fingerprint], sort_keys=True, default=str
+                ),
                 "image_size": str(size),
                 "fit": fit,
                 "classes": json.dumps(source.classes),
@@ -108,8 +110,10 @@ def load_dataset(
     )
 
 
-def _report(progress: Callable[[int, int, str], Any], what: str, done: int, total: int) -> None:
-    progress(done, total, what)
+def _named(
+    progress: Callable[[int, int, str], Any] | None, what: str
+) -> Callable[[int, int], Any] | None:
+    return progress and (lambda done, total: progress(done, total, what))
 
 
 def _cache_folder(settings: Mapping[str, Any]) -> Path:
@@ -178,4 +182,10 @@ def _open_source(settings: Mapping[str, Any]) -> Source:
             f"data.source does not fit {target['_target_']} ({error}): "
             "check its settings, and that _partial_ is true"
         ) from error
-    return function(**common)
+    source = function(**common)
+    if not hasattr(source, "splits"):
+        raise UserError(
+            f"data.source={target['_target_']} returned a {type(source).__name__}, not a Source: "
+            "normbench.data.sources says how to write one"
+        )
+    return source

@@ -30,9 +30,7 @@ class Damaged(Exception):
     """A file does not hold what it was written to hold."""
 
 
-def load(
-    path: Path, about: Mapping[str, str], prepare: Callable[[], Split]
-) -> tuple[Split, str]:
+def load(path: Path, about: Mapping[str, str], prepare: Callable[[], Split]) -> tuple[Split, str]:
     """Open a prepared split, preparing it first where its file is missing or damaged.
 
     Args:
@@ -94,7 +92,7 @@ def _read(path: Path, about: Mapping[str, str]) -> tuple[Split, str]:
         ) from error
     found = digest(split)
     if header != _header(about, found):
-        raise Damaged("its checksum differs")
+        raise Damaged("its header or checksum does not match")
     return split, found
 
 

@@ -63,13 +63,7 @@ def prepare(
     total = len(images)
     if total == 0:
         raise UserError("a split of the dataset holds no images: check data.root and data.source")
-    try:
-        pixels = np.empty((total, image_size, image_size, 3), np.uint8)
-    except (MemoryError, ValueError) as error:  # ValueError: more bytes than an address can count
-        raise UserError(
-            f"{total:,} images of {image_size} pixels do not fit into memory: "
-            "choose a smaller data.image_size"
-        ) from error
+    pixels = empty_images(total, image_size)
     labels = np.empty(total, np.int64)
 
     def decode(i: int) -> None:
@@ -98,6 +92,17 @@ def prepare(
     finally:
         pool.shutdown(cancel_futures=True)
     return Split(torch.from_numpy(pixels), torch.from_numpy(labels))
+
+
+def empty_images(count: int, size: int) -> np.ndarray:
+    """Room for uint8 (count, size, size, 3), or a UserError where there is not enough."""
+    try:
+        return np.empty((count, size, size, 3), np.uint8)
+    except (MemoryError, ValueError) as error:  # ValueError: more bytes than an address can count
+        raise UserError(
+            f"{count:,} images of {size} x {size} pixels do not fit into memory: "
+            "choose a smaller data.image_size"
+        ) from error
 
 
 def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:

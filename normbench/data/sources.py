@@ -288,7 +288,7 @@ def synthetic(
     image_size: int,
     seed: int = 0,
     train_size: int = 2000,
-    val_size: int = 500,
+    val_size: int = 1000,
 ) -> Source:
     """Ten classes drawn from a seed: needs no file, no network and under a second."""
     from normbench.data.synthetic import CLASSES, draw

@@ -110,7 +110,7 @@ class ProcessLanes:
         free.give(task, attempt=1)
 
     def wait(self, timeout: float | None = None) -> list[Event]:
-        """Events of whichever lanes have some, as soon as one has, or none after timeout seconds."""
+        """Events of lanes that have some, as soon as one has; none after timeout seconds."""
         events = []
         ready = wait([p.pipe for p in self.processes if p.task is not None], timeout)
         for process in [p for p in self.processes if p.pipe in ready]:
@@ -203,6 +203,4 @@ def _attempt(make_train: Callable[[], Train], task: Any, report: Report) -> Even
         return Event(task, result=make_train()(task, report))
     except Exception as error:  # whatever stops this task, others go on
         line = (str(error).strip().splitlines() or [""])[0]
-        return Event(
-            task, error=f"{type(error).__name__}: {line}", details=traceback.format_exc()
-        )
+        return Event(task, error=f"{type(error).__name__}: {line}", details=traceback.format_exc())

@@ -98,9 +98,7 @@ class Training:
                 self.gradients_persist = True
 
         dtype = AUTOCAST[plan.precision]
-        self.autocast = (
-            (lambda: torch.autocast(device.type, dtype=dtype)) if dtype else nullcontext
-        )
+        self.autocast = (lambda: torch.autocast(device.type, dtype=dtype)) if dtype else nullcontext
         self.scaler = torch.amp.GradScaler(device.type, enabled=plan.precision == "fp16")
         # uint8 -> (x / 255 - mean) / std as one multiplication and one addition a number
         mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (plan.mean, plan.std))

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from normbench.errors import UserError
+from normbench.explain import first_line
 from normbench.norms import Norm
 
 
@@ -47,8 +48,9 @@ def build_model(
         chosen.reparametrize(network)
     except InstantiationException as error:
         cause = error.__cause__ or error
-        reason = str(cause).splitlines()[0]
-        raise UserError(f"model={_name(model)} with norm={_name(norm)}: {reason}") from error
+        raise UserError(
+            f"model={_name(model)} with norm={_name(norm)}: {first_line(cause)}"
+        ) from error
     except (TypeError, ValueError) as error:
         raise UserError(f"model={_name(model)} with norm={_name(norm)}: {error}") from error
     return network

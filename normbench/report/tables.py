@@ -80,7 +80,8 @@ def _protocols(records: list[Record]) -> Iterable[str]:
     protocols = _groups(records, lambda r: canonical(_protocol(r)))
     labels = differences([_protocol(group[0]) for _, group in protocols])
     for (_, group), label in zip(protocols, labels, strict=True):
-        yield f"Protocol: {label}\n" if label else ""
+        if label:
+            yield f"Protocol: {label}\n"
         yield f"{_summary(group)}\n"
         for heading, table in norm_tables(group):
             yield f"## {heading}\n\n{table}\n"

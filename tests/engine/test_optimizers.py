@@ -72,7 +72,10 @@ def test_settings_out_of_range_are_refused(setting):
 def small_network():
     torch.manual_seed(0)
     network = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.LazyLinear(5)
+        torch.nn.Conv2d(3, 4, 3),
+        torch.nn.BatchNorm2d(4),
+        torch.nn.Flatten(),
+        torch.nn.LazyLinear(5),
     )
     network(torch.randn(2, 3, 6, 6))
     return network.to(memory_format=torch.channels_last)
