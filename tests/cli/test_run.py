@@ -1,0 +1,288 @@
+"""`normbench run`, typed as a user types it."""
+
+import json
+import os
+import re
+import signal
+import time
+
+import pytest
+
+TINY = [
+    "data=synthetic",
+    "data.source.train_size=120",
+    "data.source.val_size=60",
+    "data.image_size=16",
+    "model.widths=[8,16]",
+    "train.epochs=1",
+    "engine.threads=1",
+]
+GRID = ["grid.batch_size=[20,4]", "grid.lr=[0.01]", "grid.seeds=[0,1]"]
+
+LAYERS = '''
+import os
+import time
+
+from torch import nn
+
+
+class Plain(nn.BatchNorm2d):
+    pass
+
+
+class Broken(nn.Module):
+    def __init__(self, num_channels):
+        super().__init__()
+
+    def forward(self, x):
+        raise ArithmeticError("this layer never works")
+
+
+class Exploding(nn.Module):
+    """Makes every loss infinite."""
+
+    def __init__(self, num_channels):
+        super().__init__()
+
+    def forward(self, x):
+        return x * float("inf")
+
+
+class Slow(nn.Identity):
+    def forward(self, x):
+        time.sleep(0.02)
+        return x
+
+
+class Deadly(nn.Identity):
+    """Kills the process that trains with it, the first time."""
+
+    def forward(self, x):
+        try:
+            open("died", "x").close()
+        except FileExistsError:
+            return x
+        os.kill(os.getpid(), 9)
+'''
+
+
+def outcome(path):
+    """What a run measured, without when and how fast."""
+    record = json.loads(path.read_text())
+    timing = ("train_seconds", "evaluation_seconds", "images_per_second")
+    return {key: value for key, value in record.items() if key not in timing}
+
+
+def layer(name):
+    return [f"norm.name={name.lower()}", f"norm.layer._target_=layers.{name}"]
+
+
+@pytest.fixture
+def nb(normbench_command):
+    (normbench_command.folder / "layers.py").write_text(LAYERS)
+    return normbench_command
+
+
+def left_behind(folder):
+    return {p.name for p in folder.iterdir()} - {"layers.py", "__pycache__", "died"}
+
+
+def test_a_grid_is_trained_once_and_a_table_tells_what_came_of_it(nb):
+    code, out, err = nb("run", *TINY, *GRID, "norm=groupnorm")
+    assert code == 0, err
+    assert "cnn4 on synthetic: groupnorm" in out
+    assert len(re.findall(r"^\|\s+(20|4) \|\s+0.01 \|.*±", out, re.M)) == 2
+    assert "4 runs trained, 0 already there" in out
+    for part in ("results/records", "results/tables"):
+        assert part in out
+    assert "[4/4]" in err and "left" in err
+    assert len(nb.records) == 4
+    record = json.loads(nb.records[0].read_text())
+    assert record["config"]["norm"]["layer"]["num_groups"] == 8
+    assert record["config"]["train"]["precision"] == "fp32"
+    assert {"commit", "torch", "device", "cores", "threads", "normbench"} <= set(
+        record["environment"]
+    )
+    assert str(nb.folder) not in nb.records[0].read_text()
+
+    before = [p.read_bytes() for p in nb.records]
+    code, out, _ = nb("run", *TINY, *GRID, "norm=groupnorm")
+    assert code == 0 and "0 runs trained, 4 already there" in out
+    assert [p.read_bytes() for p in nb.records] == before
+
+    tables = nb.folder / "results" / "tables" / "synthetic_cnn4.md"
+    after_run = tables.read_bytes()
+    for _ in range(2):
+        code, out, err = nb("table")
+        assert (code, err) == (0, "") and "## groupnorm" in out
+        assert tables.read_bytes() == after_run
+    assert left_behind(nb.folder) == {"results"}
+    assert not list(nb.folder.rglob("*.lock"))
+
+
+def test_the_outcome_does_not_depend_on_lanes(nb):
+    for lanes in (1, 3):
+        code, _, err = nb("run", *TINY, *GRID, f"engine.lanes={lanes}", f"results.dir={lanes}")
+        assert code == 0, err
+    alone, beside = (sorted((nb.folder / d / "records").glob("*.json")) for d in ("1", "3"))
+    assert [p.name for p in alone] == [p.name for p in beside]
+    assert [outcome(p) for p in alone] == [outcome(p) for p in beside]
+
+
+def test_a_sweep_killed_at_any_point_goes_on_where_it_stopped(nb):
+    sweep = ["run", "-m", *TINY, "grid.batch_size=[4]", "grid.lr=[0.01]", "norm=none,batchnorm"]
+    sweep += ["grid.seeds=[0,1,2]", "train.epochs=12"]
+    process = nb.start(*sweep)
+    while len(nb.records) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    children = children_of(process.pid)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    finished = len(nb.records)
+    assert 2 <= finished < 6
+    assert children and gone(children), "a killed command must leave no process behind"
+
+    code, out, err = nb(*sweep)
+    assert code == 0, err
+    assert f"{6 - finished} runs trained, {finished} already there" in out
+    code, _, err = nb(*sweep, "results.dir=undisturbed")
+    assert code == 0, err
+    undisturbed = sorted((nb.folder / "undisturbed" / "records").glob("*.json"))
+    assert [outcome(p) for p in nb.records] == [outcome(p) for p in undisturbed]
+    tables = [nb.folder / d / "tables" / "synthetic_cnn4.md" for d in ("results", "undisturbed")]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+    assert not list(nb.folder.rglob("*.lock")) and not list(nb.folder.rglob(".*.json.*"))
+
+
+def test_two_processes_share_the_work_and_train_nothing_twice(nb):
+    grid = ["grid.batch_size=[4]", "grid.lr=[0.01,0.001]", "grid.seeds=[0,1,2]", "train.epochs=6"]
+    both = [nb.start("run", *TINY, *grid, "engine.lanes=1") for _ in range(2)]
+    counts = []
+    for process in both:
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        counts.append([int(n) for n in re.search(r"(\d+) runs? trained, (\d+) al", out).groups()])
+    assert sum(trained for trained, _ in counts) == 6
+    assert all(trained and trained + found == 6 for trained, found in counts)
+    assert not (nb.folder / "results" / "records" / "set_aside").exists()
+
+
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(nb):
+    process = nb.start(
+        "run", *TINY, *layer("Slow"), "grid.batch_size=[60,4]", "grid.lr=[0.01]", "grid.seeds=[0]",
+        "engine.lanes=1", "train.epochs=8",
+    )  # fmt: skip
+    while not nb.records:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    children = children_of(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip().splitlines()[-1].startswith("interrupted: finished runs are kept")
+    assert "Traceback" not in err
+    assert len(nb.records) == 1 and gone(children)
+
+
+def test_one_failing_job_does_not_take_the_others_along(nb):
+    code, out, err = nb(
+        "run", "-m", *TINY, "grid.batch_size=[20]", "grid.lr=[0.01]", "grid.seeds=[0]",
+        "norm.layer._target_=layers.Broken,layers.Plain",
+    )  # fmt: skip
+    assert code == 1
+    assert len(nb.records) == 1
+    assert "1 run trained" in out
+    assert "1 failed:" in err and "ArithmeticError: this layer never works" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    logs = "".join(p.read_text() for p in nb.folder.glob("results/logs/*/0/run.log"))
+    assert "Traceback" in logs
+
+
+def test_a_lane_that_dies_is_replaced_and_its_run_trained_again(nb):
+    code, out, err = nb("run", *TINY, *GRID, *layer("Deadly"))
+    assert code == 0, err
+    assert "4 runs trained" in out
+    assert err.count("was killed by SIGKILL; trying once more") == 1
+
+
+def test_a_diverged_run_is_stored_and_named_but_measures_nothing(nb):
+    code, out, err = nb("run", *TINY, *GRID, *layer("Exploding"), "train.epochs=3")
+    assert code == 0, err
+    assert out.count("diverged (0 of 2 runs; seeds 0, 1 diverged)") == 2
+    for path in nb.records:
+        record = json.loads(path.read_text())
+        assert record["status"] == "diverged" and record["epochs"] == []
+    assert "4 already there" in nb("run", *TINY, *GRID, *layer("Exploding"), "train.epochs=3")[1]
+
+
+def test_a_damaged_record_is_named_set_aside_and_trained_again(nb):
+    nb("run", *TINY, *GRID)
+    whole = outcome(nb.records[0])
+    nb.records[0].write_bytes(nb.records[0].read_bytes()[:100])
+    name = nb.records[0].name
+    code, out, err = nb("run", *TINY, *GRID)
+    assert code == 0 and "1 run trained, 3 already there" in out
+    assert f"record {name} cannot be read" in err
+    assert outcome(nb.folder / "results" / "records" / name) == whole
+    assert len(list((nb.folder / "results/records/set_aside").iterdir())) == 1
+
+
+def test_force_trains_again_and_keeps_the_older_records(nb):
+    nb("run", *TINY, *GRID)
+    code, out, _ = nb("run", *TINY, *GRID, "force=true")
+    assert code == 0 and "4 runs trained" in out
+    assert len(list((nb.folder / "results/records/set_aside").iterdir())) == 4
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precisions_train_on_the_cpu_too(nb, precision):
+    code, _, err = nb(
+        "run", *TINY, "grid.batch_size=[20]", "grid.lr=[0.01]", "grid.seeds=[0]", "norm=ws_bcn",
+        f"train.precision={precision}",
+    )  # fmt: skip
+    assert code == 0, err
+    record = json.loads(nb.records[0].read_text())
+    assert record["status"] == "finished"
+    assert record["config"]["train"]["precision"] == precision
+
+
+def test_any_torch_optimizer_by_its_target(nb):
+    code, _, err = nb(
+        "run", *TINY, "grid.batch_size=[20]", "grid.lr=[0.01]", "grid.seeds=[0]",
+        "optimizer._target_=torch.optim.Adagrad", "optimizer.name=adagrad",
+        "schedule=one_cycle", "model=resnet18", "~model.widths",
+    )  # fmt: skip
+    assert code == 2 and "widths" in err  # resnet18 has none to delete: said, not ignored
+    tiny = [setting for setting in TINY if not setting.startswith("model")]
+    code, _, err = nb(
+        "run", *tiny, "grid.batch_size=[20]", "grid.lr=[0.01]", "grid.seeds=[0]", "model=resnet18",
+        "optimizer._target_=torch.optim.Adagrad", "optimizer.name=adagrad", "schedule=one_cycle",
+    )  # fmt: skip
+    assert code == 0, err
+    settings = json.loads(nb.records[0].read_text())["config"]["optimizer"]
+    assert settings == {"_target_": "torch.optim.Adagrad", "name": "adagrad"}
+
+
+def children_of(pid):
+    """Ids of all processes in the session that the command leads, but itself."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and int(entry) != pid:
+            try:
+                with open(f"/proc/{entry}/stat") as stat:
+                    fields = stat.read().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if int(fields[3]) == pid:
+                found.append(int(entry))
+    return found
+
+
+def gone(pids, seconds=15):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not any(os.path.exists(f"/proc/{pid}") for pid in pids):
+            return True
+        time.sleep(0.1)
+    return False

@@ -1,0 +1,139 @@
+"""Wrong input: one clear line that names culprit and remedy, exit code 2, nothing left behind."""
+
+import subprocess
+import sys
+
+import pytest
+
+# Told before torch is imported, or anything is read: what is typed -> what the line must say.
+TYPED = {
+    "norm=batchnrm": ["norm=batchnrm is not known", "did you mean 'batchnorm'", "groupnorm"],
+    "norm=none,batchnrm": ["norm=batchnrm is not known", "did you mean 'batchnorm'"],
+    "model=cnn5": ["model=cnn5", "did you mean 'cnn4'"],
+    "data=imagenete": ["data=imagenete", "did you mean 'imagenette'"],
+    "experiment=quikstart": ["experiment=quikstart", "did you mean 'quickstart'"],
+    "nrm=batchnorm": ["'nrm'", "did you mean 'norm'"],
+    "train.epoch=3": ["'train.epoch'", "did you mean 'epochs'"],
+    "norm.layer.epz=3": ["'norm.layer.epz'", "did you mean 'eps'"],
+    "grid.batch_size=[a]": ["grid.batch_size", "'a'", "Integer"],
+    "grid.batch_size=3": ["grid.batch_size=3", "Give a list"],
+    "grid.lr=[fast]": ["grid.lr", "'fast'", "Float"],
+    "grid.lr=[0.1": ["[0.1"],
+    "grid=[2]": ["settings"],
+    "foo": ["foo"],
+}
+
+# Told before data is read.
+CHECKED = {
+    "grid.batch_size=[0]": ["grid.batch_size=0", "whole numbers from 1"],
+    "grid.batch_size=[]": ["grid.batch_size is empty"],
+    "grid.lr=[]": ["grid.lr is empty"],
+    "grid.seeds=[]": ["grid.seeds is empty"],
+    "grid.lr=[-0.1]": ["grid.lr=-0.1", "positive"],
+    "grid.lr=[0]": ["grid.lr=0", "positive"],
+    "grid.lr=[nan]": ["grid.lr=nan", "positive"],
+    "grid.seeds=[1,2,1]": ["grid.seeds has 1 more than once"],
+    "grid.seeds=[-1]": ["grid.seeds=-1"],
+    "train.epochs=0": ["train.epochs=0"],
+    "train.precision=fp8": ["train.precision=fp8", "bf16"],
+    "device=tpu": ["device=tpu", "cuda"],
+    "engine.lanes=none": ["engine.lanes=none", "auto"],
+    "norm=groupnorm norm.layer.num_groups=7": ["num_groups=7", "num_channels=16"],
+    "norm.layer._target_=nowhere.Mine": ["nowhere.Mine"],
+    "+norm.layer.epz=3": ["epz"],
+    "model.widths=[16,-3]": ["widths", "-3"],
+    "optimizer=sgd optimizer.momentum=-1": ["optimizer=sgd", "momentum"],
+    "schedule.flat=7": ["schedule=flat_cosine", "flat=7"],
+    "grid.batch_size=[121] data=synthetic data.source.train_size=120": ["121", "120 images"],
+    "data.root=/nowhere": ["/nowhere", "does not exist"],
+    "results.dir=/proc/nowhere data=synthetic": ["results.dir=/proc/nowhere", "cannot be written"],
+}
+
+
+def wrong(command_line, *arguments):
+    code, out, err = command_line(*arguments)
+    assert code == 2, err
+    assert out == ""
+    assert "Traceback" not in err
+    (line,) = err.splitlines()
+    assert list(command_line.folder.iterdir()) == []
+    return line
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_what_cannot_be_read_is_named_with_what_is_near(normbench_command, typed):
+    line = wrong(normbench_command, "run", *typed.split())
+    for word in TYPED[typed]:
+        assert word in line
+
+
+# One process for them all: the interpreter and torch take seconds to start.
+DRIVER = """
+import os, sys
+from normbench.cli import main
+for typed in sys.stdin.read().splitlines():
+    sys.argv = ["normbench", "run", *typed.split()]
+    os.environ.pop("HYDRA_FULL_ERROR", None)
+    try:
+        main()
+    except SystemExit as end:
+        print(f"{end.code}\\t{typed}", file=sys.stderr, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """What is typed -> (lines on standard error, exit code), each before anything is trained."""
+    folder = tmp_path_factory.mktemp("checked")
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER],
+        input="\n".join(CHECKED),
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        timeout=300,
+    )
+    assert list(folder.iterdir()) == [], "nothing may be left behind"
+    assert done.stdout == ""
+    answers, lines = {}, []
+    for line in done.stderr.splitlines():
+        code, _, typed = line.partition("\t")
+        if typed in CHECKED:
+            answers[typed] = (lines, code)
+            lines = []
+        else:
+            lines.append(line)
+    return answers
+
+
+@pytest.mark.parametrize("typed", CHECKED)
+def test_values_that_make_no_sense_are_named_before_anything_is_trained(checked, typed):
+    lines, code = checked[typed]
+    assert code == "2" and len(lines) == 1, lines
+    for word in CHECKED[typed]:
+        assert word in lines[0]
+
+
+def test_cuda_where_there_is_none(normbench_command):
+    line = wrong_without_cuda(normbench_command)
+    assert "device=cuda" in line and "device=cpu" in line
+
+
+def wrong_without_cuda(command_line):
+    code, _, err = command_line("run", "device=cuda", CUDA_VISIBLE_DEVICES="")
+    assert code == 2
+    return err
+
+
+def test_an_unknown_command_is_answered_with_the_known_ones(normbench_command):
+    assert "did you mean 'table'" in wrong(normbench_command, "tabel")
+
+
+def test_a_table_of_nothing(normbench_command):
+    assert "holds no records" in wrong(normbench_command, "table")
+    assert "nowhere" in wrong(normbench_command, "table", "results.dir=nowhere")
+
+
+def test_full_errors_on_request(normbench_command):
+    code, _, err = normbench_command("run", "norm=batchnrm", HYDRA_FULL_ERROR="1")
+    assert code != 0 and "Traceback" in err and "batchnrm" in err
