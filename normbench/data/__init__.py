@@ -177,9 +177,9 @@ def _open_source(settings: Mapping[str, Any]) -> Source:
     except InstantiationException as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"data.source cannot be used: {reason}") from error
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # ValueError: its own settings, or not a function
         raise UserError(
-            f"data.source does not fit {target['_target_']} ({error}): "
+            f"data.source does not fit {target['_target_']} ({error.__cause__ or error}): "
             "check its settings, and that _partial_ is true"
         ) from error
     source = function(**common)

@@ -2,7 +2,7 @@
 
 A file is whole or not there: it is written under another name and renamed. It is checked byte by
 byte when it is opened, and a damaged one is made again. A process that dies leaves at most one
-temporary file, which the next preparation in the folder overwrites.
+temporary folder, which the next preparation removes.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -22,6 +23,8 @@ from normbench.data.prepare import Split
 from normbench.errors import UserError
 
 FORMAT = "1"  # of the files; to be raised whenever the same settings come to mean other pixels
+
+PATIENCE = 30.0  # seconds to wait for another process before saying so
 
 log = logging.getLogger(__name__)
 
@@ -97,15 +100,18 @@ def _read(path: Path, about: Mapping[str, str]) -> tuple[Split, str]:
 
 
 def _write(path: Path, split: Split, about: Mapping[str, str]) -> None:
-    temporary = path.parent / ".normbench.tmp"
+    # A folder, because safetensors writes to files whose names it makes up.
+    workplace = path.parent / ".normbench.tmp"
     try:
-        save_file(
-            {"images": split.images, "labels": split.labels},
-            temporary,
-            _header(about, digest(split)),
-        )
+        shutil.rmtree(workplace, ignore_errors=True)
+        workplace.mkdir()
+        temporary = workplace / path.name
+        tensors = {"images": split.images, "labels": split.labels}
+        save_file(tensors, temporary, _header(about, digest(split)))
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        # safetensors makes files private; those who may read the folder may read this one.
+        os.chmod(temporary, 0o600 | path.parent.stat().st_mode & 0o644)
         os.replace(temporary, path)
     except (OSError, SafetensorError) as error:
         raise UserError(
@@ -113,7 +119,7 @@ def _write(path: Path, split: Split, about: Mapping[str, str]) -> None:
             "NORMBENCH_CACHE to another folder"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(workplace, ignore_errors=True)
 
 
 def _header(about: Mapping[str, str], sha256: str) -> dict[str, str]:
@@ -126,7 +132,11 @@ def _alone_in(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / ".normbench.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        try:
+            lock.acquire(timeout=PATIENCE)
+        except Timeout:
+            log.warning("waiting for another process that prepares data in %s", folder)
+            lock.acquire()
     except OSError as error:
         raise UserError(
             f"cannot write to the cache folder {folder} ({error.strerror}): set data.cache or "

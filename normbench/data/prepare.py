@@ -80,17 +80,17 @@ def prepare(
 
     # Threads suffice: Pillow decodes and resizes without holding the interpreter's lock.
     pool = ThreadPoolExecutor(_cores())
-    try:
-        with warnings.catch_warnings():
-            # What Pillow finds odd in metadata does not matter here, but an image so large that
-            # it may be an attack does.
-            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with warnings.catch_warnings():
+        # What Pillow finds odd in metadata does not matter here, but an image so large that it
+        # may be an attack does.
+        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
             for done, _ in enumerate(pool.map(decode, range(total)), 1):
                 if progress:
                     progress(done, total)
-    finally:
-        pool.shutdown(cancel_futures=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
     return Split(torch.from_numpy(pixels), torch.from_numpy(labels))
 
 

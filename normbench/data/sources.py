@@ -224,7 +224,10 @@ def _class_folders(folder: Path) -> tuple[list[str], list[tuple[str, int]]]:
     from torchvision.datasets import ImageFolder
 
     if not folder.is_dir():
-        raise UserError(f"{folder} does not exist: check data.root (or NORMBENCH_DATA)")
+        raise UserError(
+            f"{folder} does not exist: {folder.parent} must hold train/ and val/; check data.root "
+            "(or NORMBENCH_DATA)"
+        )
     try:
         found = ImageFolder(folder, allow_empty=True)
     except FileNotFoundError as error:

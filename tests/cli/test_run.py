@@ -7,16 +7,8 @@ import signal
 import time
 
 import pytest
+from command_line import TINY
 
-TINY = [
-    "data=synthetic",
-    "data.source.train_size=120",
-    "data.source.val_size=60",
-    "data.image_size=16",
-    "model.widths=[8,16]",
-    "train.epochs=1",
-    "engine.threads=1",
-]
 GRID = ["grid.batch_size=[20,4]", "grid.lr=[0.01]", "grid.seeds=[0,1]"]
 
 LAYERS = '''

@@ -1,0 +1,77 @@
+"""Tiny datasets on disk, and Imagenette itself where a copy is at hand."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+from PIL import Image
+
+from normbench.data import load_dataset
+
+CONFIGS = Path(__file__).parents[2] / "normbench" / "configs" / "data"
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    """A home of its own for each test: nothing of the user's is read or written."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_CACHE_HOME", "NORMBENCH_DATA", "NORMBENCH_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+def read_config(name: str, **changes) -> dict:
+    config = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"), resolve=True)
+    return config | changes
+
+
+@pytest.fixture
+def config(home, tmp_path):
+    """config(name, **changes): the settings in configs/data/name.yaml, with a cache of its own."""
+
+    def make(name: str, **changes) -> dict:
+        return read_config(name, **{"cache": str(tmp_path / "cache")} | changes)
+
+    return make
+
+
+@pytest.fixture
+def photo():
+    """photo(seed, width, height): a smooth RGB image, different for every seed."""
+
+    def make(seed: int = 0, width: int = 20, height: int = 12) -> Image.Image:
+        coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+        return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+    return make
+
+
+@pytest.fixture
+def folder(tmp_path, photo):
+    """An image folder: cats and dogs, two each to train on, one each to evaluate."""
+    root = tmp_path / "pets"
+    for i, path in enumerate(
+        ("train/cat/a.jpg", "train/cat/b.jpg", "train/dog/a.jpg", "train/dog/b.jpg")
+        + ("val/cat/a.jpg", "val/dog/a.jpg")
+    ):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        photo(i).save(root / path)
+    return root
+
+
+@pytest.fixture(scope="session")
+def real_imagenette(tmp_path_factory):
+    """Imagenette at 64 px, prepared once a session; skips where there is no copy on disk."""
+    places = [Path(os.environ["NORMBENCH_DATA"])] if os.environ.get("NORMBENCH_DATA") else []
+    places += [REPOSITORY / "shared" / "data", REPOSITORY.parent / "shared" / "data"]
+    root = next((place for place in places if (place / "imagenette2-160").is_dir()), None)
+    if root is None:
+        pytest.skip("needs Imagenette: set NORMBENCH_DATA to the folder with imagenette2-160")
+    cache = tmp_path_factory.mktemp("prepared")
+    return root, load_dataset(
+        read_config("imagenette", root=str(root), cache=str(cache), download=False, image_size=64)
+    )
