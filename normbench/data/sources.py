@@ -180,13 +180,17 @@ def imagenette(
     )
 
 
+def _default_root() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("normbench") / "datasets"
+
+
 def _imagenette_folder(root: Path | None, download: bool, archive: str) -> Path:
     """The folder that holds train/ and val/, downloaded where that is needed and allowed."""
     name = IMAGENETTE_FOLDERS[archive]
     if root is None:
-        from platformdirs import user_cache_path
-
-        root = user_cache_path("normbench") / "datasets"
+        root = _default_root()
     else:
         _require_folder(root)
     folder = root / name
@@ -201,6 +205,12 @@ def _imagenette_folder(root: Path | None, download: bool, archive: str) -> Path:
             + (f"data.root={root.resolve().parent} data.source.archive={of}" if of else "")
             + ("" if of else f"its parent, with this folder renamed to {name}, or data=imagefolder")
             + "?"
+        )
+    given = root != _default_root()
+    if given and any(not entry.name.startswith(".") for entry in root.iterdir()):
+        raise UserError(
+            f"data.root={root} holds no {name} but other things: give the folder that holds {name}, "
+            "or an empty one to download it to"
         )
     if not download:
         raise UserError(

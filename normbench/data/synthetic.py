@@ -14,7 +14,7 @@ from normbench.data.prepare import empty_images
 
 TINTS = 36 * np.arange(10)  # degrees around the colour circle
 DIRECTIONS = 18 * (3 * np.arange(10) % 10)  # degrees
-CLASSES = tuple(f"tint {t}° stripes {d}°" for t, d in zip(TINTS, DIRECTIONS, strict=True))
+CLASSES = tuple(f"{d}° stripes on {t}° tint" for t, d in zip(TINTS, DIRECTIONS, strict=True))
 
 TINT_SPREAD = 30  # standard deviations within a class, in degrees
 DIRECTION_SPREAD = 14

@@ -157,6 +157,14 @@ def test_a_download_that_was_killed_is_not_taken_for_whole(load, server, root):
     assert not halfway.exists()
 
 
+def test_a_root_that_holds_something_else_is_not_downloaded_to(load, root, server):
+    shutil.rmtree(root / "imagenette2-160")
+    (root / "holiday.jpg").write_bytes(b"precious")
+    with pytest.raises(UserError, match="holds no imagenette2-160 but other things"):
+        load()
+    assert [p.name for p in root.iterdir()] == ["holiday.jpg"]
+
+
 def test_a_download_that_fails_is_a_clear_error(load, root, server):
     shutil.rmtree(root / "imagenette2-160")
     server.unlink()
