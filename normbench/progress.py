@@ -86,7 +86,7 @@ class Progress:
         left = self._finish_time()
         if self.terminal:
             self.overall.update(1)
-            self.overall.set_postfix_str(left)
+            self.overall.set_postfix_str(left.removeprefix(", "))
             left = ""
         if not (self.terminal and found):
             self._say(f"[{self.done}/{self.total}] {run}  {outcome}{left}")

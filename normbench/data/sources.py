@@ -209,8 +209,8 @@ def _imagenette_folder(root: Path | None, download: bool, archive: str) -> Path:
     given = root != _default_root()
     if given and any(not entry.name.startswith(".") for entry in root.iterdir()):
         raise UserError(
-            f"data.root={root} holds no {name} but other things: give the folder that holds {name}, "
-            "or an empty one to download it to"
+            f"data.root={root} holds no {name} but other things: give the folder that holds "
+            f"{name}, or an empty one to download it to"
         )
     if not download:
         raise UserError(

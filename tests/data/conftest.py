@@ -1,6 +1,5 @@
 """Tiny datasets on disk, and Imagenette itself where a copy is at hand."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from PIL import Image
 from normbench.data import load_dataset
 
 CONFIGS = Path(__file__).parents[2] / "normbench" / "configs" / "data"
-REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -64,14 +62,10 @@ def folder(tmp_path, photo):
 
 
 @pytest.fixture(scope="session")
-def real_imagenette(tmp_path_factory):
-    """Imagenette at 64 px, prepared once a session; skips where there is no copy on disk."""
-    places = [Path(os.environ["NORMBENCH_DATA"])] if os.environ.get("NORMBENCH_DATA") else []
-    places += [REPOSITORY / "shared" / "data", REPOSITORY.parent / "shared" / "data"]
-    root = next((place for place in places if (place / "imagenette2-160").is_dir()), None)
-    if root is None:
-        pytest.skip("needs Imagenette: set NORMBENCH_DATA to the folder with imagenette2-160")
+def real_imagenette(imagenette_root, tmp_path_factory):
+    """Imagenette at 64 px, prepared once a session."""
     cache = tmp_path_factory.mktemp("prepared")
-    return root, load_dataset(
-        read_config("imagenette", root=str(root), cache=str(cache), download=False, image_size=64)
+    config = read_config(
+        "imagenette", root=str(imagenette_root), cache=str(cache), download=False, image_size=64
     )
+    return imagenette_root, load_dataset(config)
