@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from normbench.data import load_dataset
+from normbench.engine.lanes import Event, Lanes, LocalLane, ProcessLanes
+from normbench.engine.memory import keep_freed_memory
 from normbench.engine.schedules import Schedule
 from normbench.engine.training import Plan, Result, train
 from normbench.errors import UserError
@@ -68,6 +71,24 @@ def plan_of(cfg: DictConfig, run: Run, num_classes: int) -> Plan:
     )
 
 
+def make_lanes(
+    cfg: DictConfig, device: str, lanes: int, threads: int, report: Callable[[Event], Any]
+) -> Lanes:
+    """What trains the runs of a config.
+
+    Args:
+        cfg: a ``run`` config.
+        device: cpu or cuda.
+        lanes: how many runs side by side.
+        threads: CPU threads of each.
+        report: called with events that come while a lane in this process trains.
+    """
+    train_in_lane = partial(make_train, OmegaConf.to_yaml(cfg, resolve=True), device, threads)
+    if device == "cpu":
+        return ProcessLanes(lanes, train_in_lane, preload=[__name__])
+    return LocalLane(train_in_lane, report)
+
+
 def make_train(
     config: str, device: str, threads: int
 ) -> Callable[[Run, Callable[[int], Any]], Result]:
@@ -79,6 +100,8 @@ def make_train(
         threads: CPU threads to train with.
     """
     cfg = OmegaConf.create(config)
+    if device == "cpu":
+        keep_freed_memory()
     torch.set_num_threads(threads)
     data = load_dataset(cfg.data)
     classes, data = len(data.classes), data.to(device)

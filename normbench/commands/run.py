@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from normbench import assemble
 from normbench.config import check_run, drop_replaced_settings, outcome_settings
 from normbench.data import Dataset, load_dataset
-from normbench.engine.lanes import Event, LocalLane, ProcessLanes
+from normbench.engine.lanes import Event
 from normbench.environment import available_cores, environment
 from normbench.errors import RunFailed, UserError
 from normbench.grid import Missing, Run, runs_of, train_missing
@@ -102,13 +102,10 @@ def main(cfg: DictConfig) -> Report:
             progress.advance(run, event.steps)
         return None
 
-    make_train = partial(assemble.make_train, OmegaConf.to_yaml(cfg, resolve=True), device, threads)
     with closing(progress):
         train_missing(
             Missing(runs, store, cfg.force, found),
-            ProcessLanes(lanes, make_train, preload=["normbench.assemble"])
-            if device == "cpu"
-            else LocalLane(make_train, handle),
+            assemble.make_lanes(cfg, device, lanes, threads, handle),
             progress.start,
             handle,
         )

@@ -22,8 +22,9 @@ from normbench.engine.flat import ELEMENTWISE, flatten_parameters
 from normbench.engine.schedules import Schedule
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-EVALUATION_BATCH = 512
-STEPS_BETWEEN_REPORTS = 50
+# Images at a time: few enough that activations stay in a CPU's cache, many enough to fill a GPU.
+EVALUATION_BATCH = {"cpu": 32, "cuda": 512}
+SECONDS_BETWEEN_REPORTS = 0.2
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,15 @@ class Training:
         batch_size, steps = self.plan.batch_size, self.steps_per_epoch
         order = torch.randperm(len(self.train.labels), generator=self.order)
         batches = order[: steps * batch_size].view(steps, batch_size).to(self.device)
+        reported, due = 0, time.perf_counter() + SECONDS_BETWEEN_REPORTS
         for i in range(steps):
             self.set_rates(self.steps_done)
             self.step(batches[i])
             self.steps_done += 1
-            if (i + 1) % STEPS_BETWEEN_REPORTS == 0 or i + 1 == steps:
-                report(i % STEPS_BETWEEN_REPORTS + 1)
+            now = time.perf_counter()
+            if now >= due or i + 1 == steps:
+                report(i + 1 - reported)
+                reported, due = i + 1, now + SECONDS_BETWEEN_REPORTS
         return self.metrics.loss.item() / steps
 
     @torch.no_grad()
@@ -167,9 +171,8 @@ class Training:
         """Mean loss and accuracy over every image of a split, in evaluation mode."""
         self.model.eval()
         self.metrics.reset()
-        for images, labels in zip(
-            split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True
-        ):
+        size = EVALUATION_BATCH[self.device.type]
+        for images, labels in zip(split.images.split(size), split.labels.split(size), strict=True):
             with self.autocast():
                 logits = self.model(self.inputs(images))
             self.metrics.loss += F.cross_entropy(logits.float(), labels, reduction="sum")
