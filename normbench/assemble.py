@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from normbench.engine.lanes import Event, Lanes, LocalLane, ProcessLanes
 from normbench.engine.memory import keep_freed_memory
 from normbench.engine.schedules import Schedule
 from normbench.engine.training import Plan, Result, train
+from normbench.environment import available_cores
 from normbench.errors import UserError
 from normbench.explain import first_line
 from normbench.grid import Run
@@ -46,7 +47,7 @@ def check_parts(cfg: DictConfig, num_classes: int) -> None:
         UserError: naming the part.
     """
     network = build_model(*model_and_norm(cfg), num_classes)
-    _make("optimizer", cfg, list(network.parameters()), lr=0.1)
+    make_optimizer(cfg, list(network.parameters()), lr=0.1)
     _make("schedule", cfg, 10, 0.1)
 
 
@@ -59,7 +60,7 @@ def plan_of(cfg: DictConfig, run: Run, num_classes: int) -> Plan:
 
     return Plan(
         model=lambda: build_model(model, norm, num_classes),
-        optimizer=lambda params, lr: _make("optimizer", cfg, params, lr=lr),
+        optimizer=partial(make_optimizer, cfg),
         schedule=make_schedule,
         batch_size=run.batch_size,
         lr=run.lr,
@@ -71,8 +72,31 @@ def plan_of(cfg: DictConfig, run: Run, num_classes: int) -> Plan:
     )
 
 
+def split_cores(engine: DictConfig, runs: int, device: str) -> tuple[int, int]:
+    """How many lanes train side by side, and with how many CPU threads each.
+
+    The threads follow from the machine and the whole grid, never from what is still missing: a
+    run's last bits may depend on them. One thread a lane is best as long as there are runs for
+    every core, since small kernels do not fill more.
+    """
+    cores = available_cores()
+    if device != "cpu":
+        return 1, cores if engine.threads == "auto" else engine.threads
+    lanes, threads = engine.lanes, engine.threads
+    if threads == "auto":
+        threads = max(1, cores // (min(runs, cores) if lanes == "auto" else lanes))
+    if lanes == "auto":
+        lanes = max(1, cores // threads)
+    return lanes, threads
+
+
 def make_lanes(
-    cfg: DictConfig, device: str, lanes: int, threads: int, report: Callable[[Event], Any]
+    cfg: DictConfig,
+    device: str,
+    lanes: int,
+    threads: int,
+    report: Callable[[Event], Any],
+    limit: int | None = None,
 ) -> Lanes:
     """What trains the runs of a config.
 
@@ -82,15 +106,17 @@ def make_lanes(
         lanes: how many runs side by side.
         threads: CPU threads of each.
         report: called with events that come while a lane in this process trains.
+        limit: how many images of each split to use; None for all. For benchmarks.
     """
-    train_in_lane = partial(make_train, OmegaConf.to_yaml(cfg, resolve=True), device, threads)
+    config = OmegaConf.to_yaml(cfg, resolve=True)
+    train_in_lane = partial(make_train, config, device, threads, limit)
     if device == "cpu":
         return ProcessLanes(lanes, train_in_lane, preload=[__name__])
     return LocalLane(train_in_lane, report)
 
 
 def make_train(
-    config: str, device: str, threads: int
+    config: str, device: str, threads: int, limit: int | None = None
 ) -> Callable[[Run, Callable[[int], Any]], Result]:
     """What a lane trains runs with.
 
@@ -98,12 +124,15 @@ def make_train(
         config: a ``run`` config as YAML, so that a lane's process can be given it.
         device: where to train.
         threads: CPU threads to train with.
+        limit: how many images of each split to use; None for all.
     """
     cfg = OmegaConf.create(config)
     if device == "cpu":
         keep_freed_memory()
     torch.set_num_threads(threads)
     data = load_dataset(cfg.data)
+    if limit:
+        data = data.first(limit)
     classes, data = len(data.classes), data.to(device)
 
     def train_run(run: Run, report: Callable[[int], Any]) -> Result:
@@ -116,6 +145,11 @@ def model_and_norm(cfg: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
     """Both configs, resolved, as plain values."""
     plain = OmegaConf.to_container(cfg, resolve=True)
     return plain["model"], plain["norm"]
+
+
+def make_optimizer(cfg: DictConfig, params: Iterable[Any], lr: float) -> torch.optim.Optimizer:
+    """The optimizer of a config, for some parameters."""
+    return _make("optimizer", cfg, params, lr=lr)
 
 
 def _make(part: str, cfg: DictConfig, *args: Any, **kwargs: Any) -> Any:

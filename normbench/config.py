@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,6 +84,29 @@ class RunConfig:
 
 
 @dataclass
+class BenchSettings:
+    batch_sizes: list[int] = MISSING
+    scaling_lanes: list[int] = MISSING
+    scaling_batch_sizes: list[int] = MISSING
+    seconds: float = MISSING
+    short: bool = False
+
+
+@dataclass
+class BenchConfig:
+    model: dict[str, Any] = MISSING
+    norm: NormConfig = field(default_factory=NormConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: dict[str, Any] = MISSING
+    schedule: dict[str, Any] = MISSING
+    train: TrainConfig = field(default_factory=TrainConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    bench: BenchSettings = field(default_factory=BenchSettings)
+    device: str = "auto"
+    results: ResultsConfig = field(default_factory=ResultsConfig)
+
+
+@dataclass
 class TableConfig:
     results: ResultsConfig = field(default_factory=ResultsConfig)
 
@@ -99,6 +123,7 @@ def register_schema() -> None:
         "run": RunConfig,
         "table": TableConfig,
         "data": DataCommandConfig,
+        "bench": BenchConfig,
     }.items():
         store.store(name=f"{command}_schema", node=schema)
 
@@ -148,6 +173,11 @@ def _example(axis: str) -> str:
 def check_run(cfg: DictConfig) -> None:
     """Raise UserError for whatever can be told wrong in a ``run`` config without torch or data."""
     check_grid(cfg.grid)
+    check_training(cfg)
+
+
+def check_training(cfg: DictConfig) -> None:
+    """Raise UserError for what is wrong with the settings of any training."""
     if cfg.train.epochs < 1:
         raise UserError(f"train.epochs={cfg.train.epochs} is not valid: train at least 1 epoch")
     if cfg.train.precision not in PRECISIONS:
@@ -162,11 +192,22 @@ def check_run(cfg: DictConfig) -> None:
         raise UserError("norm.name is empty: give the norm a name for records and tables")
 
 
-def check_count(name: str, value: Any) -> None:
-    """Raise UserError unless value is ``auto`` or a whole number from 1."""
+def check_count(name: str, value: Any, auto: bool = True) -> None:
+    """Raise UserError unless value is a whole number from 1 or, where that is meant, ``auto``."""
     whole = isinstance(value, int) and not isinstance(value, bool)
-    if value != "auto" and not (whole and value >= 1):
-        raise UserError(f"{name}={value} is not valid: give auto or a whole number from 1")
+    if not (auto and value == "auto") and not (whole and value >= 1):
+        what = "auto or a whole number from 1" if auto else "whole numbers from 1"
+        raise UserError(f"{name}={value} is not valid: give {what}")
+
+
+def check_batch_sizes(batch_sizes: Iterable[int], images: int) -> None:
+    """Raise UserError for a batch size that a training set of so many images cannot fill."""
+    for batch_size in batch_sizes:
+        if batch_size > images:
+            raise UserError(
+                f"batch size {batch_size} is larger than the training set ({images} images): "
+                "choose a smaller one"
+            )
 
 
 def outcome_settings(cfg: DictConfig, precision: str, identity: str | None) -> dict[str, Any]:

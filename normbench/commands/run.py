@@ -17,10 +17,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from normbench import assemble
-from normbench.config import check_run, drop_replaced_settings, outcome_settings
+from normbench.config import check_batch_sizes, check_run, drop_replaced_settings, outcome_settings
 from normbench.data import Dataset, load_dataset
 from normbench.engine.lanes import Event
-from normbench.environment import available_cores, environment
+from normbench.environment import environment
 from normbench.errors import RunFailed, UserError
 from normbench.grid import Missing, Run, runs_of, train_missing
 from normbench.progress import Progress, preparation_progress
@@ -45,13 +45,7 @@ def check(cfg: DictConfig, overrides: list[str]) -> None:
     drop_replaced_settings(cfg, overrides)
     assemble.resolve_device(cfg)
     assemble.check_parts(cfg, num_classes=10)
-    images = len(_data(cfg).train.labels)
-    for batch_size in cfg.grid.batch_size:
-        if batch_size > images:
-            raise UserError(
-                f"grid.batch_size={batch_size} is larger than the training set ({images} images): "
-                "choose a smaller one"
-            )
+    check_batch_sizes(cfg.grid.batch_size, len(_data(cfg).train.labels))
     RecordStore(Path(cfg.results.dir)).make_writable()
 
 
@@ -62,7 +56,7 @@ def main(cfg: DictConfig) -> Report:
     data = _data(cfg)
     settings = outcome_settings(cfg, precision, data.identity)
     runs = runs_of(cfg.grid, settings)
-    lanes, threads = split_cores(cfg.engine, len(runs), device)
+    lanes, threads = assemble.split_cores(cfg.engine, len(runs), device)
     where = environment(device, threads) | {"data": data.digest}
     store = RecordStore(Path(cfg.results.dir))
     report = Report()
@@ -114,24 +108,6 @@ def main(cfg: DictConfig) -> Report:
     for heading, table in norm_tables(records):
         print(f"\n{settings['model']['name']} on {data.name}: {heading}\n\n{table}\n", flush=True)
     return report
-
-
-def split_cores(engine: DictConfig, runs: int, device: str) -> tuple[int, int]:
-    """How many lanes train side by side, and with how many CPU threads each.
-
-    The threads follow from the machine and the whole grid, never from what is still missing: a
-    run's last bits may depend on them. One thread a lane is best as long as there are runs for
-    every core, since small kernels do not fill more.
-    """
-    cores = available_cores()
-    if device != "cpu":
-        return 1, cores if engine.threads == "auto" else engine.threads
-    lanes, threads = engine.lanes, engine.threads
-    if threads == "auto":
-        threads = max(1, cores // (min(runs, cores) if lanes == "auto" else lanes))
-    if lanes == "auto":
-        lanes = max(1, cores // threads)
-    return lanes, threads
 
 
 def _data(cfg: DictConfig) -> Dataset:

@@ -43,7 +43,7 @@ def test_what_needs_no_torch_does_not_import_it(arguments, tmp_path):
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("normbench ", {"run", "table", "data"}),
+        ("normbench ", set(COMMANDS)),
         ("normbench ta", {"table"}),
         ("normbench run norm=group", {"norm=groupnorm"}),
         ("normbench run train.ep", {"train.epochs="}),

@@ -1,0 +1,119 @@
+"""Start a contender, watch its memory, read its answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from normbench.errors import RunFailed
+
+SECONDS_BETWEEN_SAMPLES = 0.25
+MISSING = 3  # exit code of a contender that cannot run here; its last line says why
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every contender is asked to do.
+
+    config: a ``bench`` config as YAML.
+    images: folder with train/ and val/, each with one folder a class.
+    seconds: how long to measure; normbench trains whole epochs instead.
+    limit: how many images of a split normbench uses, or None for all.
+    launched: time.time() when its process was started.
+    """
+
+    config: str
+    images: str
+    batch_size: int
+    device: str
+    precision: str
+    seconds: float
+    limit: int | None
+    lanes: int = 1
+    threads: int = 1
+    launched: float = 0.0
+
+
+def contender(main: Callable[[Task], dict[str, Any]]) -> None:
+    """What a contender's module calls: read the task, do it, print the answer."""
+    print(json.dumps(main(Task(**json.loads(sys.argv[1])))))
+
+
+def cannot_run(reason: str) -> None:
+    """End a contender that cannot run here."""
+    print(reason)
+    sys.exit(MISSING)
+
+
+def measure(module: str, task: Task) -> dict[str, Any]:
+    """Run ``python -m module`` on a task.
+
+    Returns:
+        What the module answered, and ``peak_memory`` in bytes: the largest sum of its processes'
+        proportional set sizes (pages they share count once). Or ``{"missing": reason}``.
+
+    Raises:
+        RunFailed: with the last line that it wrote to standard error.
+    """
+    task = Task(**asdict(task) | {"launched": time.time()})
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, json.dumps(asdict(task))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )
+    peak = 0
+    ended = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not ended.wait(SECONDS_BETWEEN_SAMPLES):
+            peak = max(peak, sum(_memory(pid) for pid in _family(process.pid)))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        out, err = process.communicate()
+    finally:
+        process.kill()
+        ended.set()
+        watcher.join()
+    lines = out.strip().splitlines()
+    if process.returncode == MISSING and lines:
+        return {"missing": lines[-1]}
+    if process.returncode != 0 or not lines:
+        last = (err.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
+        raise RunFailed(f"{module} at batch size {task.batch_size} failed: {last}")
+    return json.loads(lines[-1]) | {"peak_memory": peak}
+
+
+def _memory(pid: int) -> int:
+    """Proportional set size in bytes; 0 for a process that is gone, or where Linux is not."""
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+def _family(pid: int) -> Iterator[int]:
+    """A process and all that descend from it."""
+    yield pid
+    for thread in Path("/proc").glob(f"{pid}/task/*/children"):
+        try:
+            children = thread.read_text().split()
+        except OSError:
+            continue
+        for child in children:
+            yield from _family(int(child))
