@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from normbench.data import load_dataset
-from normbench.engine.lanes import Event, Lanes, LocalLane, ProcessLanes
+from normbench.engine.lanes import Event, Lanes, LocalLane, ProcessLanes, prepare_processes
 from normbench.engine.memory import keep_freed_memory
 from normbench.engine.schedules import Schedule
 from normbench.engine.training import Plan, Result, train
@@ -38,6 +38,12 @@ def resolve_device(cfg: DictConfig) -> tuple[str, str]:
     if precision == "auto":
         precision = "bf16" if name == "cuda" else "fp32"
     return name, precision
+
+
+def prepare_lanes(device: str) -> None:
+    """Start, in the background, what takes a while before lanes can train."""
+    if device == "cpu":
+        prepare_processes([__name__])
 
 
 def check_parts(cfg: DictConfig, num_classes: int) -> None:
@@ -111,7 +117,7 @@ def make_lanes(
     config = OmegaConf.to_yaml(cfg, resolve=True)
     train_in_lane = partial(make_train, config, device, threads, limit)
     if device == "cpu":
-        return ProcessLanes(lanes, train_in_lane, preload=[__name__])
+        return ProcessLanes(lanes, train_in_lane)
     return LocalLane(train_in_lane, report)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from normbench.assemble import make_lanes
+from normbench.assemble import make_lanes, prepare_lanes
 from normbench.bench.measure import Task, contender
 from normbench.config import outcome_settings
 from normbench.data import load_dataset
@@ -16,6 +16,7 @@ from normbench.grid import Run
 
 
 def main(task: Task) -> dict[str, Any]:
+    prepare_lanes(task.device)
     cfg = OmegaConf.create(task.config)
     cfg.train.epochs = 1
     settings = outcome_settings(cfg, task.precision, None)

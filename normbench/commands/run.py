@@ -43,7 +43,8 @@ def check(cfg: DictConfig, overrides: list[str]) -> None:
     """Raise UserError for whatever is wrong with a job; prepares its data if need be."""
     check_run(cfg)
     drop_replaced_settings(cfg, overrides)
-    assemble.resolve_device(cfg)
+    device, _ = assemble.resolve_device(cfg)
+    assemble.prepare_lanes(device)
     assemble.check_parts(cfg, num_classes=10)
     check_batch_sizes(cfg.grid.batch_size, len(_data(cfg).train.labels))
     RecordStore(Path(cfg.results.dir)).make_writable()

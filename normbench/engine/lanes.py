@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
@@ -76,6 +77,16 @@ class LocalLane:
         pass
 
 
+def prepare_processes(modules: list[str]) -> None:
+    """Start what ProcessLanes are forked from, and have it import modules in the background.
+
+    A server that has imported torch forks lanes in no time, and is free of this process's threads
+    and file descriptors.
+    """
+    multiprocessing.set_forkserver_preload(modules)
+    forkserver.ensure_running()
+
+
 class ProcessLanes:
     """Lanes that are processes, kept for one task after another.
 
@@ -89,11 +100,8 @@ class ProcessLanes:
 
     ATTEMPTS = 2
 
-    def __init__(self, count: int, make_train: Callable[[], Train], preload: list[str]):
-        # A server that has imported torch forks lanes in no time, and is free of this process's
-        # threads and file descriptors.
+    def __init__(self, count: int, make_train: Callable[[], Train]):
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(preload)
         self.make_train = make_train
         self.processes: list[_LaneProcess] = []
         self.count = count
