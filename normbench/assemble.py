@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
+import os
+from collections.abc import Callable, Generator, Iterable
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -11,8 +12,11 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from normbench.data import load_dataset
-from normbench.engine.lanes import Event, Lanes, LocalLane, ProcessLanes, prepare_processes
+from normbench.data import Dataset, load_dataset
+from normbench.engine.captured import run_in_stream
+from normbench.engine.cuda import Cuda, Stream
+from normbench.engine.cuda_lanes import CudaLanes
+from normbench.engine.lanes import Lanes, ProcessLanes, prepare_processes
 from normbench.engine.memory import keep_freed_memory
 from normbench.engine.schedules import Schedule
 from normbench.engine.training import Plan, Result, train
@@ -22,6 +26,8 @@ from normbench.explain import first_line
 from normbench.grid import Run
 from normbench.models import build_model
 
+CUDA_LANES = 8  # as many as auto lets train side by side
+
 
 def resolve_device(cfg: DictConfig) -> tuple[str, str]:
     """The device (cpu or cuda) and the precision that ``auto`` comes to.
@@ -29,6 +35,8 @@ def resolve_device(cfg: DictConfig) -> tuple[str, str]:
     Raises:
         UserError: for device=cuda without CUDA.
     """
+    # hardware queues for the streams of so many lanes; read when CUDA starts
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
     name = cfg.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -86,9 +94,10 @@ def split_cores(engine: DictConfig, runs: int, device: str) -> tuple[int, int]:
     every core, since small kernels do not fill more.
     """
     cores = available_cores()
-    if device != "cpu":
-        return 1, cores if engine.threads == "auto" else engine.threads
     lanes, threads = engine.lanes, engine.threads
+    if device == "cuda":
+        lanes = min(runs, CUDA_LANES) if lanes == "auto" else lanes
+        return lanes, cores if threads == "auto" else threads
     if threads == "auto":
         threads = max(1, cores // (min(runs, cores) if lanes == "auto" else lanes))
     if lanes == "auto":
@@ -96,55 +105,65 @@ def split_cores(engine: DictConfig, runs: int, device: str) -> tuple[int, int]:
     return lanes, threads
 
 
+def share_of_device(run: Run) -> float:
+    """The share of a GPU that a run keeps busy, roughly: small batches are all launches."""
+    return min(1 / 2, max(1 / CUDA_LANES, run.batch_size / 256))
+
+
 def make_lanes(
-    cfg: DictConfig,
-    device: str,
-    lanes: int,
-    threads: int,
-    report: Callable[[Event], Any],
-    limit: int | None = None,
+    cfg: DictConfig, device: str, lanes: int, threads: int, limit: int | None = None
 ) -> Lanes:
     """What trains the runs of a config.
 
     Args:
         cfg: a ``run`` config.
         device: cpu or cuda.
-        lanes: how many runs side by side.
+        lanes: how many runs side by side; on CUDA, engine.lanes=auto may mean fewer.
         threads: CPU threads of each.
-        report: called with events that come while a lane in this process trains.
         limit: how many images of each split to use; None for all. For benchmarks.
     """
-    config = OmegaConf.to_yaml(cfg, resolve=True)
-    train_in_lane = partial(make_train, config, device, threads, limit)
     if device == "cpu":
-        return ProcessLanes(lanes, train_in_lane)
-    return LocalLane(train_in_lane, report)
+        config = OmegaConf.to_yaml(cfg, resolve=True)
+        return ProcessLanes(lanes, partial(make_train, config, threads, limit))
+    torch.set_num_threads(threads)
+    cuda = Cuda()
+    data = _data(OmegaConf.to_yaml(cfg.data, resolve=True), limit, device)
+
+    def begin(
+        run: Run, stream: Stream, note: Callable[[str], None]
+    ) -> Generator[int, None, Result]:
+        plan = plan_of(cfg, run, len(data.classes))
+        return run_in_stream(plan, data, torch.device(device), stream, note)
+
+    return CudaLanes(begin, cuda, lanes, share_of_device if cfg.engine.lanes == "auto" else None)
 
 
 def make_train(
-    config: str, device: str, threads: int, limit: int | None = None
+    config: str, threads: int, limit: int | None = None
 ) -> Callable[[Run, Callable[[int], Any]], Result]:
-    """What a lane trains runs with.
+    """What a lane on the CPU trains runs with.
 
     Args:
         config: a ``run`` config as YAML, so that a lane's process can be given it.
-        device: where to train.
         threads: CPU threads to train with.
         limit: how many images of each split to use; None for all.
     """
     cfg = OmegaConf.create(config)
-    if device == "cpu":
-        keep_freed_memory()
+    keep_freed_memory()
     torch.set_num_threads(threads)
-    data = load_dataset(cfg.data)
-    if limit:
-        data = data.first(limit)
-    classes, data = len(data.classes), data.to(device)
+    data = _data(OmegaConf.to_yaml(cfg.data), limit, "cpu")
 
     def train_run(run: Run, report: Callable[[int], Any]) -> Result:
-        return train(plan_of(cfg, run, classes), data, torch.device(device), report)
+        return train(plan_of(cfg, run, len(data.classes)), data, torch.device("cpu"), report)
 
     return train_run
+
+
+@lru_cache(maxsize=1)  # jobs of one sweep share what is on the device
+def _data(settings: str, limit: int | None, device: str) -> Dataset:
+    """The dataset of a data config, given as YAML, on a device."""
+    data = load_dataset(OmegaConf.create(settings))
+    return (data.first(limit) if limit else data).to(device)
 
 
 def model_and_norm(cfg: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -153,9 +172,11 @@ def model_and_norm(cfg: DictConfig) -> tuple[dict[str, Any], dict[str, Any]]:
     return plain["model"], plain["norm"]
 
 
-def make_optimizer(cfg: DictConfig, params: Iterable[Any], lr: float) -> torch.optim.Optimizer:
-    """The optimizer of a config, for some parameters."""
-    return _make("optimizer", cfg, params, lr=lr)
+def make_optimizer(
+    cfg: DictConfig, params: Iterable[Any], lr: float, **settings: Any
+) -> torch.optim.Optimizer:
+    """The optimizer of a config, for some parameters, with settings over those of the config."""
+    return _make("optimizer", cfg, params, lr=lr, **settings)
 
 
 def _make(part: str, cfg: DictConfig, *args: Any, **kwargs: Any) -> Any:

@@ -26,7 +26,7 @@ def main(task: Task) -> dict[str, Any]:
         if event.steps and not first:
             first.append(time.time())
 
-    lanes = make_lanes(cfg, task.device, task.lanes, task.threads, notice, task.limit)
+    lanes = make_lanes(cfg, task.device, task.lanes, task.threads, task.limit)
     results = []
     for seed in range(task.lanes):
         lanes.start(Run(settings, task.batch_size, 0.01, seed))

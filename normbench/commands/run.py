@@ -100,7 +100,7 @@ def main(cfg: DictConfig) -> Report:
     with closing(progress):
         train_missing(
             Missing(runs, store, cfg.force, found),
-            assemble.make_lanes(cfg, device, lanes, threads, handle),
+            assemble.make_lanes(cfg, device, lanes, threads),
             progress.start,
             handle,
         )

@@ -1,6 +1,13 @@
-"""All parameters of a model in one tensor, so that an optimizer needs one kernel an operation."""
+"""How a model's parameters lie in memory while it trains, and where their gradients go.
+
+Every arrangement offers the same three moves around a step: clear the gradients, collect what
+backward made of them, refresh the copies that the forward pass reads.
+"""
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -13,36 +20,116 @@ ELEMENTWISE = {
 }  # fmt: skip
 
 
-def flatten_parameters(model: nn.Module) -> nn.Parameter | None:
-    """Move the trainable parameters of a model into one, of which they become views.
+class SeparateParameters:
+    """Parameters as the model made them; their gradients are dropped between steps.
 
-    Their gradients become views of its gradient, which has to be zeroed, not dropped, between
-    steps. Memory formats are kept.
-
-    Returns:
-        The flat parameter (numbers,) with its gradient allocated, or None if there is nothing to
-        train or the parameters do not share one dtype and device.
+    Attributes:
+        tensors: what an optimizer has to update.
     """
-    params = [p for p in model.parameters() if p.requires_grad]
-    if not params or len({(p.dtype, p.device) for p in params}) > 1:
-        return None
-    flat = nn.Parameter(params[0].detach().new_empty(sum(p.numel() for p in params)))
-    flat.grad = torch.zeros_like(flat)
-    start = 0
-    with torch.no_grad():
-        for p in params:
-            end = start + p.numel()
-            view = _shaped_like(p, flat.data[start:end])
-            view.copy_(p)
+
+    def __init__(self, model: nn.Module):
+        self.tensors = list(model.parameters())
+
+    def clear_gradients(self) -> None:
+        for p in self.tensors:
+            p.grad = None
+
+    def collect_gradients(self) -> None:
+        pass
+
+    def refresh_copies(self) -> None:
+        pass
+
+
+class FlatParameters:
+    """The trainable parameters of a model moved into one tensor, of which they become views.
+
+    So an optimizer needs one kernel an operation. Gradients are collected rather than accumulated
+    in place: backward leaves each where it was made, and one copy a dtype brings all of them into
+    the flat gradient, in place of an addition for each parameter.
+
+    Args:
+        model: what to rearrange, in place. Memory formats are kept.
+        half: the dtype that autocast runs convolutions and linear layers in, to have their
+            parameters become copies of that dtype. Autocast would make these copies anew at every
+            step, one by one, and cast every gradient back; the numbers are the same.
+
+    Attributes:
+        tensors: what an optimizer has to update: one parameter (numbers,), its gradient allocated.
+    """
+
+    def __init__(self, model: nn.Module, half: torch.dtype | None = None):
+        params = [p for p in model.parameters() if p.requires_grad]
+        flat = nn.Parameter(params[0].detach().new_empty(sum(p.numel() for p in params)))
+        flat.grad = torch.zeros_like(flat)
+        self.params, self.tensors = params, [flat]
+        numbers, gradients = (list(_views(params, t)) for t in (flat, flat.grad))
+        for p, view in zip(params, numbers, strict=True):
+            view.copy_(p.data)
             p.data = view
-            p.grad = _shaped_like(p, flat.grad[start:end])
-            start = end
-    return flat
+
+        halved = _used_in_half(model) if half else set()
+        of_full = [i for i, p in enumerate(params) if p not in halved]
+        of_half = [i for i, p in enumerate(params) if p in halved]
+        # what backward fills and where it goes, apart by dtype: a copy kernel reads one dtype
+        self.gradients = [
+            ([params[i] for i in some], [gradients[i] for i in some])
+            for some in (of_full, of_half)
+            if some
+        ]
+        self.masters = [numbers[i] for i in of_half]
+        for i in of_half:
+            params[i].data = numbers[i].to(half)
+        self.copies = [params[i].data for i in of_half]
+
+    def clear_gradients(self) -> None:
+        for p in self.params:
+            p.grad = None
+
+    @torch.no_grad()
+    def collect_gradients(self) -> None:
+        for params, targets in self.gradients:
+            made = [p.grad for p in params]
+            if any(gradient is None for gradient in made):  # a parameter this step did not use
+                for gradient, target in zip(made, targets, strict=True):
+                    target.zero_() if gradient is None else target.copy_(gradient)
+            else:
+                torch._foreach_copy_(targets, made)
+
+    @torch.no_grad()
+    def refresh_copies(self) -> None:
+        if self.copies:
+            torch._foreach_copy_(self.copies, self.masters)
 
 
-def _shaped_like(p: Tensor, numbers: Tensor) -> Tensor:
-    """View numbers (p.numel(),) with p's shape, channels last where p is."""
-    if p.dim() == 4 and p.is_contiguous(memory_format=torch.channels_last):
-        n, c, h, w = p.shape
-        return numbers.view(n, h, w, c).permute(0, 3, 1, 2)
-    return numbers.view(p.shape)
+def can_share_a_tensor(model: nn.Module) -> bool:
+    """Whether there is something to train, all of one dtype and on one device."""
+    return len({(p.dtype, p.device) for p in model.parameters() if p.requires_grad}) == 1
+
+
+def _views(params: list[nn.Parameter], numbers: Tensor) -> Iterator[Tensor]:
+    """Views of numbers (count,), one after another, shaped like the parameters."""
+    start = 0
+    for p in params:
+        piece = numbers.data[start : start + p.numel()]
+        start += p.numel()
+        if p.dim() == 4 and p.is_contiguous(memory_format=torch.channels_last):
+            n, c, h, w = p.shape
+            yield piece.view(n, h, w, c).permute(0, 3, 1, 2)
+        else:
+            yield piece.view(p.shape)
+
+
+def _used_in_half(model: nn.Module) -> set[nn.Parameter]:
+    """Parameters that only convolutions and linear layers read, as they are.
+
+    Not those of subclasses, whose forward may do more, among them layers with a parametrization.
+    """
+    owners = Counter(p for m in model.modules() for p in m._parameters.values() if p is not None)
+    return {
+        p
+        for module in model.modules()
+        if type(module) in (nn.Conv2d, nn.Linear)
+        for p in module.parameters(recurse=False)
+        if p.requires_grad and owners[p] == 1
+    }

@@ -54,29 +54,6 @@ class Lanes(Protocol):
     def close(self) -> None: ...
 
 
-class LocalLane:
-    """One lane in this process. Steps are reported to ``report`` while ``wait`` trains."""
-
-    def __init__(self, make_train: Callable[[], Train], report: Callable[[Event], None]):
-        self.make_train, self.report, self.task = cache(make_train), report, None
-
-    @property
-    def idle(self) -> int:
-        return int(self.task is None)
-
-    def start(self, task: Any) -> None:
-        self.task = task
-
-    def wait(self, timeout: float | None = None) -> list[Event]:
-        task, self.task = self.task, None
-        if task is None:
-            return []
-        return [_attempt(self.make_train, task, lambda steps: self.report(Event(task, steps)))]
-
-    def close(self) -> None:
-        pass
-
-
 def prepare_processes(modules: list[str]) -> None:
     """Start what ProcessLanes are forked from, and have it import modules in the background.
 
@@ -210,5 +187,10 @@ def _attempt(make_train: Callable[[], Train], task: Any, report: Report) -> Even
     try:
         return Event(task, result=make_train()(task, report))
     except Exception as error:  # whatever stops this task, others go on
-        line = (str(error).strip().splitlines() or [""])[0]
-        return Event(task, error=f"{type(error).__name__}: {line}", details=traceback.format_exc())
+        return failure(task, error)
+
+
+def failure(task: Any, error: Exception) -> Event:
+    """The end of a task by an error that is being handled."""
+    line = (str(error).strip().splitlines() or [""])[0]
+    return Event(task, error=f"{type(error).__name__}: {line}", details=traceback.format_exc())

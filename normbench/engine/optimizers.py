@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from normbench.engine import ranger_update
+
 
 class Ranger(torch.optim.Optimizer):
     """Rectified Adam (Liu et al. 2020, Algorithm 2) inside Lookahead (Zhang et al. 2019).
@@ -31,6 +33,11 @@ class Ranger(torch.optim.Optimizer):
         weight_decay: decoupled (Loshchilov & Hutter 2019): p = p - lr weight_decay p.
         lookahead_steps: steps between two moves of the slow weights; 0 is rectified Adam alone.
         lookahead_pull: how far the slow weights move towards the fast ones.
+        steps: how many steps there will be, for a ``step`` that a CUDA graph can hold, where
+            nothing depends on the host: the counter of steps and the learning rate are tensors on
+            the parameters' device, and what follows from the counter is looked up in a table. The
+            learning rate may be written to between steps; so may b1, given in ``betas`` as a
+            tensor there.
 
     Raises:
         ValueError: for a setting out of its range.
@@ -45,6 +52,7 @@ class Ranger(torch.optim.Optimizer):
         weight_decay: float = 0.0,
         lookahead_steps: int = 6,
         lookahead_pull: float = 0.5,
+        steps: int | None = None,
     ):
         if not (0 <= betas[0] < 1 and 0 <= betas[1] < 1):
             raise ValueError(f"betas={list(betas)} must lie in [0, 1)")
@@ -66,6 +74,12 @@ class Ranger(torch.optim.Optimizer):
                 "lookahead_pull": lookahead_pull,
             },
         )
+        self.on_device = steps is not None
+        if steps is not None:
+            # GradScaler then leaves it to step() to unscale gradients and to skip updates
+            self._step_supports_amp_scaling = True
+            for group in self.param_groups:
+                self._move_to_device(group, steps)
 
     @torch.no_grad()
     def step(self, closure=None):
@@ -74,20 +88,18 @@ class Ranger(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        update = self._update_on_device if self.on_device else self._update
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    self._update(p, group)
+                    update(p, group)
         return loss
 
     def _update(self, p: Tensor, group: dict) -> None:
         state = self.state[p]
         if not state:
             state["step"] = 0
-            state["m"] = torch.zeros_like(p)
-            state["v"] = torch.zeros_like(p)
-            if group["lookahead_steps"]:
-                state["slow"] = p.clone()
+            self._add_moments(state, p, group)
         state["step"] += 1
         t, (b1, b2), lr = state["step"], group["betas"], group["lr"]
         m, v = state["m"], state["v"]
@@ -110,3 +122,31 @@ class Ranger(torch.optim.Optimizer):
 
         if group["lookahead_steps"] and t % group["lookahead_steps"] == 0:
             p.copy_(state["slow"].lerp_(p, group["lookahead_pull"]))
+
+    def _add_moments(self, state: dict, p: Tensor, group: dict) -> None:
+        state["m"] = torch.zeros_like(p)
+        state["v"] = torch.zeros_like(p)
+        if group["lookahead_steps"]:
+            state["slow"] = p.detach().clone()
+
+    def _move_to_device(self, group: dict, steps: int) -> None:
+        """Put where the parameters are all that ``_update_on_device`` reads."""
+        device = group["params"][0].device
+        group["lr"] = torch.tensor(group["lr"], dtype=torch.float64, device=device)
+        group["table"] = ranger_update.coefficients(group, steps).to(device)
+        for p in group["params"]:
+            state = self.state[p]
+            state["step"] = torch.zeros(1, dtype=torch.int64, device=device)
+            self._add_moments(state, p, group)
+
+    def _update_on_device(self, p: Tensor, group: dict) -> None:
+        state, b1 = self.state[p], group["betas"][0]
+        row = group["table"].index_select(0, state["step"])[0]
+        if isinstance(b1, Tensor):
+            ranger_update.set_b1(row, b1, state["step"])
+        found_inf = getattr(self, "found_inf", None)  # a GradScaler's, as grad_scale
+        grad_scale = getattr(self, "grad_scale", None)
+        update = ranger_update.for_parameter(p)
+        moments = state["m"], state["v"], state.get("slow")
+        update(p, p.grad, *moments, group["lr"], row, grad_scale, found_inf)
+        state["step"].add_(1 if found_inf is None else found_inf == 0)

@@ -8,23 +8,31 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from normbench.data import Dataset, Split
-from normbench.engine.flat import ELEMENTWISE, flatten_parameters
+from normbench.engine.flat import (
+    ELEMENTWISE,
+    FlatParameters,
+    SeparateParameters,
+    can_share_a_tensor,
+)
 from normbench.engine.schedules import Schedule
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Images at a time: few enough that activations stay in a CPU's cache, many enough to fill a GPU.
 EVALUATION_BATCH = {"cpu": 32, "cuda": 512}
 SECONDS_BETWEEN_REPORTS = 0.2
+IGNORED = -100  # a label that no class has
+
+Returned = TypeVar("Returned")
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Plan:
     """Everything that decides a run's outcome besides the data.
 
     model: makes a fresh network from torch's global random state.
-    optimizer: (list of parameters, lr=) -> optimizer.
+    optimizer: (list of parameters, lr=, more settings=) -> optimizer.
     schedule: (steps, lr) -> Schedule.
     mean, std: of the three colours; an input is (image / 255 - mean) / std.
     """
@@ -68,7 +76,7 @@ class Result:
 
 
 class Metrics:
-    """Sums on the device: loss over images, right answers, images."""
+    """Sums on the device: of losses, of right answers."""
 
     def __init__(self, device: torch.device):
         self.loss = torch.zeros((), dtype=torch.float64, device=device)
@@ -80,7 +88,12 @@ class Metrics:
 
 
 class Training:
-    """A run while it trains: its network, optimizer and schedule, and the step that uses them."""
+    """A run while it trains: its network, optimizer and schedule, and the step that uses them.
+
+    Here the host drives it, step by step. Whatever drives it otherwise runs the same step.
+    """
+
+    half_copies = False  # whether the step reads half-precision copies of the weights
 
     def __init__(self, plan: Plan, data: Dataset, device: torch.device):
         self.plan, self.data, self.device = plan, data, device
@@ -89,17 +102,15 @@ class Training:
         self.model: nn.Module = model
         self.steps_per_epoch = len(data.train.labels) // plan.batch_size
         self.schedule = plan.schedule(self.steps_per_epoch * plan.epochs, plan.lr)
+        self.half = AUTOCAST[plan.precision]
 
-        self.optimizer = plan.optimizer(list(model.parameters()), lr=plan.lr)
-        self.gradients_persist = False
-        if type(self.optimizer).__name__ in ELEMENTWISE:
-            flat = flatten_parameters(model)
-            if flat is not None:
-                self.optimizer = plan.optimizer([flat], lr=plan.lr)
-                self.gradients_persist = True
+        kind = type(plan.optimizer(list(model.parameters()), lr=plan.lr)).__name__
+        if kind in ELEMENTWISE and can_share_a_tensor(model):
+            self.parameters = FlatParameters(model, self.half if self.half_copies else None)
+        else:
+            self.parameters = SeparateParameters(model)
+        self.optimizer = self.make_optimizer()
 
-        dtype = AUTOCAST[plan.precision]
-        self.autocast = (lambda: torch.autocast(device.type, dtype=dtype)) if dtype else nullcontext
         self.scaler = torch.amp.GradScaler(device.type, enabled=plan.precision == "fp16")
         # uint8 -> (x / 255 - mean) / std as one multiplication and one addition a number
         mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (plan.mean, plan.std))
@@ -109,6 +120,13 @@ class Training:
         self.metrics = Metrics(device)
         self.steps_done = 0
 
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        return self.plan.optimizer(self.parameters.tensors, lr=self.plan.lr)
+
+    def autocast(self) -> AbstractContextManager:
+        """What the forward pass runs in."""
+        return torch.autocast(self.device.type, dtype=self.half) if self.half else nullcontext()
+
     def inputs(self, images: Tensor) -> Tensor:
         """uint8 (B, H, W, 3) -> float32 (B, 3, H, W), scaled, channels last."""
         x = images.permute(0, 3, 1, 2).to(torch.float32).mul_(self.scale)
@@ -117,16 +135,15 @@ class Training:
     def step(self, index: Tensor) -> None:
         """Train on the images at index (B,), int64."""
         images, labels = (t.index_select(0, index) for t in (self.train.images, self.train.labels))
-        if self.gradients_persist:
-            self.optimizer.param_groups[0]["params"][0].grad.zero_()
-        else:
-            self.optimizer.zero_grad(set_to_none=True)
+        self.parameters.clear_gradients()
         with self.autocast():
             logits = self.model(self.inputs(images))
         loss = F.cross_entropy(logits.float(), labels)
         self.scaler.scale(loss).backward()
+        self.parameters.collect_gradients()
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.parameters.refresh_copies()
         self.metrics.loss += loss.detach()
 
     @property
@@ -144,41 +161,97 @@ class Training:
                 elif "momentum" in group:
                     group["momentum"] = momentum
 
-    def epoch(self, report: Callable[[int], None]) -> float:
-        """Train on every image once, in the seed's order, without the last incomplete batch.
+    def batches(self) -> Tensor:
+        """Where the images of the next epoch's batches are: (steps, batch size) indices, int64.
+
+        Every image once, in the seed's order, without the last incomplete batch.
+        """
+        order = torch.randperm(len(self.train.labels), generator=self.order)
+        steps, batch_size = self.steps_per_epoch, self.plan.batch_size
+        return order[: steps * batch_size].view(steps, batch_size)
+
+    def epoch(self) -> Generator[int, None, float]:
+        """Train on the next epoch's batches; yields steps as ``run`` does.
 
         Returns:
-            The mean loss over the epoch's batches.
+            The mean loss over the batches.
         """
         self.model.train()
         self.metrics.reset()
-        batch_size, steps = self.plan.batch_size, self.steps_per_epoch
-        order = torch.randperm(len(self.train.labels), generator=self.order)
-        batches = order[: steps * batch_size].view(steps, batch_size).to(self.device)
+        yield from self.train_on(self.batches())
+        return self.metrics.loss.item() / self.steps_per_epoch
+
+    def train_on(self, batches: Tensor) -> Iterator[int]:
+        """Take a step for each row of indices (steps, batch size)."""
+        steps = len(batches)
         reported, due = 0, time.perf_counter() + SECONDS_BETWEEN_REPORTS
+        batches = batches.to(self.device)
         for i in range(steps):
             self.set_rates(self.steps_done)
             self.step(batches[i])
             self.steps_done += 1
             now = time.perf_counter()
             if now >= due or i + 1 == steps:
-                report(i + 1 - reported)
+                yield i + 1 - reported
                 reported, due = i + 1, now + SECONDS_BETWEEN_REPORTS
-        return self.metrics.loss.item() / steps
 
-    @torch.no_grad()
-    def evaluate(self, split: Split) -> tuple[float, float]:
-        """Mean loss and accuracy over every image of a split, in evaluation mode."""
+    def evaluate(self, split: Split) -> Generator[int, None, tuple[float, float]]:
+        """Evaluate on every image of a split; yields as ``run`` does.
+
+        Returns:
+            Mean loss and accuracy.
+        """
         self.model.eval()
         self.metrics.reset()
-        size = EVALUATION_BATCH[self.device.type]
-        for images, labels in zip(split.images.split(size), split.labels.split(size), strict=True):
-            with self.autocast():
-                logits = self.model(self.inputs(images))
-            self.metrics.loss += F.cross_entropy(logits.float(), labels, reduction="sum")
-            self.metrics.right += (logits.argmax(1) == labels).sum()
+        self.evaluate_on(split)
+        yield 0
         count = len(split.labels)
         return self.metrics.loss.item() / count, self.metrics.right.item() / count
+
+    def evaluate_on(self, split: Split) -> None:
+        """Add up the metrics of a split."""
+        size = EVALUATION_BATCH[self.device.type]
+        for images, labels in zip(split.images.split(size), split.labels.split(size), strict=True):
+            self.evaluate_batch(images, labels)
+
+    @torch.no_grad()
+    def evaluate_batch(self, images: Tensor, labels: Tensor) -> None:
+        """Add up the metrics of images (B, H, W, 3), uint8; those labelled IGNORED do not count."""
+        with self.autocast():
+            logits = self.model(self.inputs(images))
+        self.metrics.loss += F.cross_entropy(
+            logits.float(), labels, reduction="sum", ignore_index=IGNORED
+        )
+        self.metrics.right += (logits.argmax(1) == labels).sum()
+
+
+def run(training: Training) -> Generator[int, None, Result]:
+    """Train a run from its first step to its last evaluation.
+
+    Yields:
+        The number of steps that were put in the device's queue since the last time. What comes
+        next may read from the device: whoever drives several runs goes on with this one when the
+        device is through with it.
+    """
+    plan, result = training.plan, Result()
+    for _ in range(plan.epochs):
+        start = time.perf_counter()
+        train_loss = yield from training.epoch()
+        trained = time.perf_counter()
+        result.train_seconds += trained - start
+        if not math.isfinite(train_loss):
+            result.status = "diverged"
+            break
+        val_loss, val_accuracy = yield from training.evaluate(training.data.val)
+        result.evaluation_seconds += time.perf_counter() - trained
+        if not math.isfinite(val_loss):
+            result.status = "diverged"
+            break
+        result.epochs.append(
+            {"train_loss": train_loss, "val_loss": val_loss, "val_accuracy": val_accuracy}
+        )
+    result.images_per_second = training.steps_done * plan.batch_size / result.train_seconds
+    return result
 
 
 def train(
@@ -195,23 +268,15 @@ def train(
         device: where to train.
         report: called now and then with the number of steps done since its last call.
     """
-    training = Training(plan, data, device)
-    result = Result()
-    for _ in range(plan.epochs):
-        start = time.perf_counter()
-        train_loss = training.epoch(report)
-        trained = time.perf_counter()
-        result.train_seconds += trained - start
-        if not math.isfinite(train_loss):
-            result.status = "diverged"
-            break
-        val_loss, val_accuracy = training.evaluate(data.val)
-        result.evaluation_seconds += time.perf_counter() - trained
-        if not math.isfinite(val_loss):
-            result.status = "diverged"
-            break
-        result.epochs.append(
-            {"train_loss": train_loss, "val_loss": val_loss, "val_accuracy": val_accuracy}
-        )
-    result.images_per_second = training.steps_done * plan.batch_size / result.train_seconds
-    return result
+    return finish(run(Training(plan, data, device)), report)
+
+
+def finish(
+    running: Generator[int, None, Returned], report: Callable[[int], Any] = lambda steps: None
+) -> Returned:
+    """Drive what yields as ``run`` does to its end, and return what it returns."""
+    while True:
+        try:
+            report(next(running))
+        except StopIteration as end:
+            return end.value

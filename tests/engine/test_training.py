@@ -9,7 +9,7 @@ from torch import nn
 
 from normbench.data import Dataset, Split
 from normbench.engine.schedules import Schedule, constant, one_cycle
-from normbench.engine.training import Plan, Training, train
+from normbench.engine.training import Plan, Training, finish, train
 from normbench.models.cnn4 import CNN4
 
 CPU = torch.device("cpu")
@@ -126,22 +126,22 @@ def test_an_epoch_sees_each_image_once_and_drops_the_last_incomplete_batch(data)
 
     training = Spy(plan(), data, CPU)
     steps = []
-    training.epoch(steps.append)
+    finish(training.epoch(), steps.append)
     assert [len(index) for index in seen] == [8] * 6
     assert len(set(torch.cat(seen).tolist())) == 48
     assert sum(steps) == 6
     first_epoch = torch.cat(seen).tolist()
     seen.clear()
-    training.epoch(steps.append)
+    finish(training.epoch(), steps.append)
     assert torch.cat(seen).tolist() != first_epoch
 
 
 def test_evaluation_covers_every_image_and_changes_nothing(data):
     training = Training(plan(), data, CPU)
-    training.epoch(lambda steps: None)
+    finish(training.epoch())
     before = {k: v.clone() for k, v in training.model.state_dict().items()}
     many = Dataset("many", data.train, split(1100, 2), data.classes, "", None)
-    loss, accuracy = training.evaluate(many.val)
+    loss, accuracy = finish(training.evaluate(many.val))
     x = many.val.images.permute(0, 3, 1, 2) / 255
     with torch.no_grad():
         logits = training.model(x)

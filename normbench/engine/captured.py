@@ -1,0 +1,248 @@
+"""Runs whose steps are replayed from CUDA graphs.
+
+A graph repeats the same kernels on the same memory. So everything that differs between one step
+and the next is read from tensors on the device: a counter of the epoch's steps, and tables with a
+row for each of them.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from normbench.data import Dataset, Split
+from normbench.engine.capturable import NotCapturable, capturable
+from normbench.engine.cuda import Stream, out_of_memory
+from normbench.engine.training import EVALUATION_BATCH, IGNORED, Plan, Result, Training, run
+
+# Between two looks at a lane, it trains on about so many images, in so many replays at most: long
+# enough for the host to look after the others meanwhile.
+IMAGES_A_TURN = 1024
+REPLAYS_A_TURN = 16
+
+
+def run_in_stream(
+    plan: Plan,
+    data: Dataset,
+    device: torch.device,
+    stream: Stream,
+    note: Callable[[str], None],
+) -> Generator[int, None, Result]:
+    """Train a run, from graphs if that can be; yields as ``training.run`` does.
+
+    Args:
+        plan: what to train.
+        data: both splits, on the device.
+        device: where to train.
+        stream: what has to be in use whenever this goes on.
+        note: called with a line if the run has to do without graphs.
+    """
+    try:
+        training: Training = CapturedTraining(plan, data, device, stream)
+        training.capture()
+        reason = None
+    except NotCapturable as error:
+        reason = str(error)
+    if reason:
+        note(f"trains without CUDA graphs, slower: {reason}")
+        training = Training(plan, data, device)
+    yield 0
+    return (yield from run(training))
+
+
+class CapturedTraining(Training):
+    """A run whose steps and evaluation are replayed from graphs.
+
+    Args:
+        plan, data, device: as for Training.
+        stream: where everything happens, and what makes the graphs.
+
+    Raises:
+        NotCapturable: for an optimizer that depends on the host.
+    """
+
+    half_copies = True
+    unroll = 8  # steps in one graph
+
+    def __init__(self, plan: Plan, data: Dataset, device: torch.device, stream: Stream):
+        super().__init__(plan, data, device)
+        self.stream = stream
+        steps, group = self.steps_per_epoch, self.optimizer.param_groups[0]
+        self.counter = torch.zeros(1, dtype=torch.int64, device=device)
+        self.indices = torch.zeros(steps, plan.batch_size, dtype=torch.int64, device=device)
+        # (the number that the optimizer reads, its table for the epoch, its values for the run)
+        self.rates = [self._rate(group["lr"], self.schedule.lr)]
+        for momentum in (group.get("momentum"), group.get("betas", [None])[0]):
+            if isinstance(momentum, Tensor):
+                self.rates.append(self._rate(momentum, self.schedule.momentum))
+
+        size, count = min(EVALUATION_BATCH["cuda"], len(data.val.labels)), len(data.val.labels)
+        place = torch.arange(-(-count // size) * size, device=device).view(-1, size)
+        self.val_indices = place % count
+        self.val_labels = data.val.labels[self.val_indices].where(place < count, IGNORED)
+        self.val_counter = torch.zeros_like(self.counter)
+
+    def _rate(self, number: Tensor, values) -> tuple[Tensor, Tensor, Tensor]:
+        table = number.new_zeros(self.steps_per_epoch)
+        return number.view(1), table, torch.as_tensor(values)
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        return capturable(
+            self.plan.optimizer,
+            self.parameters.tensors,
+            self.plan.lr,
+            steps=len(self.schedule.lr),
+            momentum_changes=self.schedule.momentum is not None,
+        )
+
+    def autocast(self) -> AbstractContextManager:
+        # A cast that is cached in one step would be taken for valid in the next.
+        if self.half is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.half, cache_enabled=False)
+
+    def inputs(self, images: Tensor) -> Tensor:
+        """uint8 (B, H, W, 3) -> what the first layer computes in (B, 3, H, W), in one kernel."""
+        pixels = images.permute(0, 3, 1, 2)
+        x = torch.empty_like(pixels, dtype=self.half or torch.float32)
+        if self.shifted:
+            return torch.addcmul(self.shift, pixels, self.scale, out=x)
+        return torch.mul(pixels, self.scale, out=x)
+
+    def next_step(self) -> None:
+        """The step that the counter points at."""
+        index = self.indices.index_select(0, self.counter)[0]
+        for number, table, _ in self.rates:
+            torch.index_select(table, 0, self.counter, out=number)
+        self.step(index)
+        self.counter.add_(1)
+
+    def next_evaluation(self) -> None:
+        """The batch of validation images that its counter points at."""
+        index = self.val_indices.index_select(0, self.val_counter)[0]
+        labels = self.val_labels.index_select(0, self.val_counter)[0]
+        self.evaluate_batch(self.data.val.images.index_select(0, index), labels)
+        self.val_counter.add_(1)
+
+    def capture(self) -> None:
+        """Put the step and the evaluation into graphs, without a trace in the run's outcome.
+
+        Raises:
+            NotCapturable: if something in them waits for the device, or fails.
+            torch.OutOfMemoryError: and what else says so.
+        """
+        try:
+            self._warm_up()
+            self.stream.settle()
+            steps = self.steps_per_epoch
+            self.unroll = max(1, min(self.unroll, steps))
+            self.model.train()
+            self.replay_steps = self.stream.capture(self._unrolled)
+            if steps % self.unroll:
+                self.replay_step = self.stream.capture(self.next_step)
+            self.parameters.clear_gradients()  # what is left of them is the graphs' memory
+            self.model.eval()
+            self.replay_evaluation = self.stream.capture(self.next_evaluation)
+        except Exception as error:
+            if out_of_memory(error) or isinstance(error, NotCapturable):
+                raise
+            raise NotCapturable(_reason(error)) from None
+
+    def _unrolled(self) -> None:
+        for _ in range(self.unroll):
+            self.next_step()
+
+    def _warm_up(self) -> None:
+        """Let everything that happens only once happen: autotuning, compilation, lazy state.
+
+        The second time, nothing may wait for the device any more.
+        """
+        start = Snapshot(self)
+        buffers = {name: b.data_ptr() for name, b in self.model.named_buffers()}
+        for watch in (nullcontext, self.stream.no_waiting):
+            with watch():
+                self.model.train()
+                self.next_step()
+                self.model.eval()
+                self.next_evaluation()
+            for name, buffer in self.model.named_buffers():
+                if buffers.get(name) != buffer.data_ptr():
+                    raise NotCapturable(f"a layer replaces its buffer {name}, not its values")
+            start.restore()
+        self.parameters.clear_gradients()
+
+    def train_on(self, batches: Tensor) -> Iterator[int]:
+        steps, unroll = len(batches), self.unroll
+        self.counter.zero_()
+        self.indices.copy_(batches)
+        for _, table, values in self.rates:
+            table.copy_(values[self.steps_done : self.steps_done + steps])
+        replays = max(1, min(REPLAYS_A_TURN, IMAGES_A_TURN // (unroll * self.plan.batch_size)))
+        for first in range(0, steps, replays * unroll):
+            turn = min(replays * unroll, steps - first)
+            for _ in range(turn // unroll):
+                self.replay_steps()
+            for _ in range(turn % unroll):
+                self.replay_step()
+            self.steps_done += turn
+            yield turn
+
+    def evaluate_on(self, split: Split) -> None:
+        if split is not self.data.val:
+            super().evaluate_on(split)
+            return
+        self.val_counter.zero_()
+        for _ in range(len(self.val_indices)):
+            self.replay_evaluation()
+
+
+class Snapshot:
+    """Everything that a step changes, as it is now."""
+
+    def __init__(self, training: CapturedTraining):
+        self.training = training
+        self.tensors = [(tensor, tensor.detach().clone()) for tensor in self._changing()]
+        self.scaler = training.scaler.state_dict()
+        self.random = torch.get_rng_state(), self._device_random_state()
+
+    def restore(self) -> None:
+        """Bring it back, in place. State that the optimizer has made since becomes zeros."""
+        known = {tensor for tensor, _ in self.tensors}
+        with torch.no_grad():
+            for tensor, value in self.tensors:
+                tensor.copy_(value)
+            for tensor in self._optimizer_state():
+                if tensor not in known:
+                    tensor.zero_()
+        self.training.scaler.load_state_dict(self.scaler)
+        torch.set_rng_state(self.random[0])
+        if self.random[1] is not None:
+            torch.cuda.set_rng_state(self.random[1])
+
+    def _changing(self) -> Iterator[Tensor]:
+        t = self.training
+        yield from (t.counter, t.val_counter, t.metrics.loss, t.metrics.right)
+        yield from t.parameters.tensors
+        yield from t.model.parameters()
+        yield from t.model.buffers()
+        yield from self._optimizer_state()
+
+    def _optimizer_state(self) -> Iterator[Tensor]:
+        for state in self.training.optimizer.state.values():
+            yield from (value for value in state.values() if isinstance(value, Tensor))
+
+    def _device_random_state(self) -> Tensor | None:
+        return torch.cuda.get_rng_state() if self.training.device.type == "cuda" else None
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line, with the last place outside torch that it passed through."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    outside = [f for f in frames if "torch" not in Path(f.filename).parts]
+    return f"{line} ({Path(outside[-1].filename).name}, line {outside[-1].lineno})"

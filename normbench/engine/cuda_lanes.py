@@ -1,0 +1,142 @@
+"""Lanes that are streams of one process, for a device that one run alone leaves half idle."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from normbench.engine.cuda import Cuda, Stream, out_of_memory
+from normbench.engine.lanes import Event, failure
+
+# Trains a task in a stream, given something to call with what a user may want to know of it.
+# Yields, whenever it has put work in the stream's queue, the number of steps in it.
+Begin = Callable[[Any, Stream, Callable[[str], None]], Generator[int, None, Any]]
+
+SECONDS_BETWEEN_LOOKS = 1e-4
+MEMORY_RESERVE = 1.25  # what has to be free for another lane, over what one was seen to take
+
+
+class CudaLanes:
+    """Runs side by side on one device, each in a stream, all fed by this thread.
+
+    When a lane runs out of memory, half as many go on: its task starts anew when there is room.
+
+    Args:
+        begin: what trains a task.
+        device: the streams come from it.
+        count: how many lanes at most.
+        share: the share of the device that a task keeps busy. With it, lanes count as idle only
+            while shares and memory allow; without it, whenever there are less than ``count``.
+    """
+
+    def __init__(
+        self,
+        begin: Begin,
+        device: Cuda,
+        count: int,
+        share: Callable[[Any], float] | None = None,
+    ):
+        self.begin, self.device, self.limit, self.share = begin, device, count, share
+        self.lanes: list[_Lane] = []
+        self.free_streams: list[Stream] = []
+        self.waiting: deque[Any] = deque()  # tasks that ran out of memory
+        self.events: list[Event] = []  # those that the next wait returns
+        self.need = 0  # bytes, the most that a lane was seen to take
+
+    @property
+    def idle(self) -> int:
+        return int(not self.waiting and self._has_room())
+
+    def _has_room(self) -> bool:
+        if not self.lanes:
+            return True
+        if len(self.lanes) >= self.limit:
+            return False
+        if self.share is None:
+            return True
+        busy = sum(self.share(lane.task) for lane in self.lanes)
+        return busy < 1 and self.device.free_memory() > MEMORY_RESERVE * self.need
+
+    def start(self, task: Any) -> None:
+        """Get a task ready; it trains while ``wait`` waits."""
+        stream = self.free_streams.pop() if self.free_streams else self.device.stream()
+        stream.renew()
+        before = self.device.reserved_memory()
+
+        def note(text: str) -> None:
+            self.events.append(Event(task, notice=text))
+
+        lane = _Lane(task, stream, self.begin(task, stream, note), lambda: True)
+        self.lanes.append(lane)
+        self._advance(lane)
+        self.need = max(self.need, self.device.reserved_memory() - before)
+
+    def wait(self, timeout: float | None = None) -> list[Event]:
+        """Keep the lanes busy until something is to be told; not longer than timeout seconds."""
+        end = time.monotonic() + (float("inf") if timeout is None else timeout)
+        while True:
+            while self.waiting and self._has_room():
+                gc.collect()  # what failed may live on in the frames of its traceback
+                self.start(self.waiting.popleft())
+            for lane in list(self.lanes):
+                if lane.ready():
+                    self._advance(lane)
+            if self.events or not self.lanes or time.monotonic() >= end:
+                events, self.events = self.events, []
+                return events
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    def _advance(self, lane: _Lane) -> None:
+        """Have a lane put more work in its queue, now that it is through with what was there."""
+        try:
+            with lane.stream.use():
+                steps = next(lane.running)
+            lane.ready = lane.stream.mark()
+            if steps:
+                self.events.append(Event(lane.task, steps))
+            return
+        except StopIteration as end:
+            self.events.append(Event(lane.task, result=end.value))
+        except Exception as error:
+            lane.stream.settle()  # it may still be at work with what is about to be dropped
+            full = out_of_memory(error)
+            self.events.append(self._shrink(lane) if full else failure(lane.task, error))
+        self._drop(lane)
+
+    def _shrink(self, lane: _Lane) -> Event:
+        """Go on with half the lanes; the one that found no memory has to wait."""
+        if len(self.lanes) == 1:
+            return Event(lane.task, error="OutOfMemoryError: too large for the device, even alone")
+        self.limit = len(self.lanes) // 2
+        self.waiting.append(lane.task)
+        return Event(
+            lane.task,
+            notice=f"no memory beside {len(self.lanes) - 1} others, so at most {self.limit} train "
+            "side by side from now on; it starts again",
+        )
+
+    def _drop(self, lane: _Lane) -> None:
+        lane.running.close()
+        self.lanes.remove(lane)
+        self.free_streams.append(lane.stream)
+
+    def close(self) -> None:
+        for lane in list(self.lanes):
+            lane.stream.settle()
+            self._drop(lane)
+        self.waiting.clear()
+        self.events.clear()
+
+
+@dataclass(eq=False)
+class _Lane:
+    """A task while it trains. ready: whether the device is through with what it has been given."""
+
+    task: Any
+    stream: Stream
+    running: Generator[int, None, Any]
+    ready: Callable[[], bool]

@@ -1,0 +1,171 @@
+"""Lanes on a device: beside each other as if alone, whatever becomes of the others."""
+
+import gc
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from normbench.engine.captured import run_in_stream
+from normbench.engine.cuda_lanes import CudaLanes
+from normbench.engine.training import Training, finish, run
+from normbench.models.cnn4 import CNN4
+
+CUDA = torch.device("cuda")
+
+
+class Noisy(nn.Module):
+    """Random in training."""
+
+    def __init__(self, num_channels):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(num_channels)
+
+    def forward(self, x):
+        return self.norm(nn.functional.dropout(x, 0.2, self.training))
+
+
+class Waiting(nn.BatchNorm2d):
+    """Waits for the device at every step, to do nothing."""
+
+    def forward(self, x):
+        return super().forward(x) * (1 if x.isfinite().all().item() else 1)
+
+
+def drive(cuda, data, plans, count=8):
+    """Events by task, ended ones first."""
+    lanes = CudaLanes(
+        lambda name, stream, note: run_in_stream(plans[name], data, CUDA, stream, note),
+        cuda,
+        count,
+    )
+    tasks, events, ended = list(plans), {name: [] for name in plans}, []
+    while tasks or len(ended) < len(plans):
+        while tasks and lanes.idle:
+            lanes.start(tasks.pop(0))
+        for event in lanes.wait():
+            events[event.task].append(event)
+            if event.ended:
+                ended.append(event.task)
+    lanes.close()
+    return {name: events[name] for name in ended}
+
+
+def result(events):
+    assert events[-1].error is None, events[-1].details
+    return events[-1].result
+
+
+def same(one, other):
+    """Up to rounding: libraries may add up in another order while others are at work."""
+    return all(a == pytest.approx(b, rel=5e-3, abs=2 / 70) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_lane_trains_as_if_it_were_alone(cuda, data, plan, precision):
+    plan = partial(plan, precision=precision, epochs=2)
+    noisy = partial(CNN4, Noisy, 3, widths=(8, 8))
+    plans = {
+        "a": plan(),
+        "b": plan(seed=4, lr=0.005),
+        "c": plan(norm="ws_bcn", batch_size=10),
+        "d": plan(optimizer=partial(torch.optim.SGD, momentum=0.9), seed=9, batch_size=3),
+        "noisy": plan(noisy, batch_size=10),
+        "noisier": plan(noisy, batch_size=10, seed=8),
+    }
+    alone = {name: result(drive(cuda, data, {name: plans[name]})[name]) for name in plans}
+    together = drive(cuda, data, plans, count=4)
+    for name, events in together.items():
+        assert same(result(events).epochs, alone[name].epochs), name
+        assert sum(event.steps for event in events) == 2 * (100 // plans[name].batch_size)
+    assert alone["noisy"].epochs != alone["noisier"].epochs
+
+
+def test_a_diverged_lane_ends_early_and_leaves_the_others_alone(cuda, data, plan):
+    sgd = partial(torch.optim.SGD, momentum=0.9)
+    plans = {"good": plan(epochs=4), "bad": plan(norm="none", lr=1e30, optimizer=sgd, epochs=4)}
+    events = drive(cuda, data, plans)
+    assert list(events) == ["bad", "good"]
+    assert result(events["bad"]).status == "diverged"
+    assert sum(event.steps for event in events["bad"]) == 50
+    alone = drive(cuda, data, {"good": plans["good"]})
+    assert same(result(events["good"]).epochs, result(alone["good"]).epochs)
+
+
+def test_running_out_of_memory_halves_the_lanes_and_loses_no_run(cuda, data, plan):
+    def large(seed):
+        return plan("resnet18", batch_size=50, seed=seed, epochs=2)
+
+    alone = {seed: result(drive(cuda, data, {seed: large(seed)})[seed]) for seed in range(2)}
+    gc.collect()
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+    torch.cuda.reset_peak_memory_stats()
+    drive(cuda, data, {0: large(0)})
+    one = torch.cuda.max_memory_reserved() - before
+    gc.collect()
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(CUDA).total_memory
+    torch.cuda.set_per_process_memory_fraction((before + 2.5 * one) / total)
+    try:
+        events = drive(cuda, data, {seed: large(seed) for seed in range(6)}, count=6)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    notices = [event.notice for task in events.values() for event in task if event.notice]
+    assert notices and all("no memory" in notice for notice in notices)
+    outcomes = {seed: result(task) for seed, task in events.items()}
+    assert sorted(outcomes) == list(range(6))
+    for seed in alone:
+        assert same(outcomes[seed].epochs, alone[seed].epochs)
+
+
+def test_what_waits_for_the_device_trains_without_graphs(cuda, data, plan):
+    chosen = plan(partial(CNN4, Waiting, 3, widths=(8, 8)), batch_size=10)
+    events = drive(cuda, data, {"waiting": chosen, "good": plan(batch_size=10)})
+    notices = [event.notice for event in events["waiting"] if event.notice]
+    assert len(notices) == 1 and "synchroniz" in notices[0] and "test_lanes.py" in notices[0]
+    expected = finish(run(Training(chosen, data, CUDA)))
+    assert same(result(events["waiting"]).epochs, expected.epochs)
+    assert not [event.notice for event in events["good"] if event.notice]
+
+
+def test_a_capture_that_fails_spoils_nothing(cuda):
+    stream = cuda.stream()
+    source, target = torch.ones(4, device=CUDA), torch.zeros(4, device=CUDA)
+    with stream.use():
+        for fail in (lambda: source.sum().item(), lambda: 1 / 0):
+            with pytest.raises((RuntimeError, ZeroDivisionError)):
+                stream.capture(lambda fail=fail: (target.add_(source), fail()))
+            torch.rand(1, device=CUDA)
+            stream.settle()
+        replay = stream.capture(lambda: target.add_(source * 2))
+        assert target.sum().item() == 0
+        replay()
+        replay()
+    assert target.tolist() == [4.0] * 4
+
+
+def test_streams_draw_random_numbers_of_their_own(cuda):
+    def drawn(streams, rounds=3):
+        """Numbers that graphs of all streams draw in turns, and steps run by the host between."""
+        numbers, replays = [torch.empty(3, device=CUDA) for _ in streams], []
+        for seed, (stream, target) in enumerate(zip(streams, numbers, strict=True)):
+            with stream.use():
+                torch.manual_seed(seed)
+                replays.append(stream.capture(lambda target=target: target.uniform_()))
+        found = [[] for _ in streams]
+        for _ in range(rounds):
+            for stream, replay, target, one in zip(streams, replays, numbers, found, strict=True):
+                with stream.use():
+                    replay()
+                    one += target.tolist() + torch.rand(2, device=CUDA).tolist()
+                    one += torch.rand(2).tolist()
+        return found
+
+    before = torch.cuda.get_rng_state(), torch.get_rng_state()
+    together = drawn([cuda.stream(), cuda.stream()])
+    assert drawn([cuda.stream()])[0] == together[0] != together[1]
+    assert len(set(together[0])) == len(together[0])
+    assert torch.equal(torch.cuda.get_rng_state(), before[0])
+    assert torch.equal(torch.get_rng_state(), before[1])

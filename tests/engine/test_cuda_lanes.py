@@ -1,0 +1,515 @@
+"""How runs are driven on CUDA: the control logic, on the CPU.
+
+The same on a device is tested in tests/cuda.
+"""
+
+import gc
+import importlib
+import math
+import weakref
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+import torch
+from stand_in_cuda import StandIn, StandInStream
+from torch import nn
+
+from normbench.data import Dataset, Split
+from normbench.engine import captured, training
+from normbench.engine.capturable import NotCapturable
+from normbench.engine.captured import CapturedTraining, run_in_stream
+from normbench.engine.cuda_lanes import CudaLanes
+from normbench.engine.optimizers import Ranger
+from normbench.engine.schedules import constant, flat_cosine, one_cycle
+from normbench.engine.training import Plan, Training, finish, run, train
+from normbench.models import build_model
+from normbench.models.cnn4 import CNN4
+
+CPU = torch.device("cpu")
+MODEL = {"name": "cnn4", "_target_": "normbench.models.cnn4.CNN4", "widths": [8, 8]}
+
+
+def split(count, seed, size=16):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8, generator=generator)
+    return Split(images, torch.randint(0, 3, (count,), generator=generator))
+
+
+DATA = Dataset("made", split(50, 0), split(31, 1), ("a", "b", "c"), "digest", None)
+
+
+def sgd(params, **settings):
+    return torch.optim.SGD(params, momentum=0.9, **settings)
+
+
+def adamw(params, **settings):
+    return torch.optim.AdamW(params, betas=(0.9, 0.99), **settings)
+
+
+def ranger(params, **settings):
+    return Ranger(params, lookahead_steps=4, weight_decay=0.01, **settings)
+
+
+def plan(**changes):
+    settings = {
+        "model": partial(build_model, MODEL, "batchnorm", 3),
+        "optimizer": ranger,
+        "schedule": flat_cosine,
+        "batch_size": 8,
+        "lr": 0.02,
+        "seed": 3,
+        "epochs": 2,
+        "precision": "fp32",
+    }
+    return Plan(**settings | changes)
+
+
+def captured_training(plan, data=DATA, stream=None):
+    made = CapturedTraining(plan, data, CPU, stream or StandInStream())
+    made.capture()
+    return made
+
+
+class HostDriven(CapturedTraining):
+    """The same optimizer, fed by the host one step at a time."""
+
+    def set_rates(self, step):
+        for number, _, values in self.rates:
+            number.fill_(values[step])
+
+    train_on, evaluate_on = Training.train_on, Training.evaluate_on
+
+
+def losses(result):
+    return [epoch["train_loss"] for epoch in result.epochs]
+
+
+@pytest.mark.parametrize("norm", ["none", "batchnorm", "running_batchnorm", "ws_groupnorm"])
+@pytest.mark.parametrize("optimizer", [sgd, ranger, adamw])
+def test_replayed_steps_are_the_steps_of_a_plain_loop(norm, optimizer):
+    chosen = plan(model=partial(build_model, MODEL, norm, 3), optimizer=optimizer, batch_size=7)
+    replayed = finish(run(captured_training(chosen)))
+    assert len(replayed.epochs) == 2
+    assert losses(replayed) == losses(finish(run(HostDriven(chosen, DATA, CPU, StandInStream()))))
+    plain = train(chosen, DATA, CPU)
+    for one, other in zip(replayed.epochs, plain.epochs, strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+    if optimizer is sgd:  # its fused form differs in the last bits only
+        assert losses(replayed) == pytest.approx(losses(plain), rel=1e-6)
+
+
+@pytest.mark.parametrize("unroll", [1, 4, 5, 6, 100])
+def test_unrolling_is_not_seen_in_the_outcome(unroll, monkeypatch):
+    steps = []
+    plain = finish(run(captured_training(plan())))  # 6 steps an epoch
+    monkeypatch.setattr(CapturedTraining, "unroll", unroll)
+    stream = StandInStream()
+    unrolled = finish(run(captured_training(plan(), stream=stream)), steps.append)
+    assert unrolled.epochs == plain.epochs
+    assert sum(steps) == 12
+    replays = {1: 6, 4: 1 + 2, 5: 1 + 1, 6: 1, 100: 1}[unroll]
+    assert stream.replayed == 2 * (replays + 1)  # and an evaluation
+    assert stream.captured == (3 if unroll in (4, 5) else 2)
+
+
+def test_a_turn_is_as_long_as_its_images_allow(monkeypatch):
+    monkeypatch.setattr(captured, "IMAGES_A_TURN", 12)
+    monkeypatch.setattr(CapturedTraining, "unroll", 2)
+    steps = []
+    finish(run(captured_training(plan(batch_size=3, epochs=1))), steps.append)
+    assert steps == [4, 4, 4, 4, 0]
+    steps.clear()
+    finish(run(captured_training(plan(batch_size=16, epochs=1))), steps.append)
+    assert steps == [2, 1, 0]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("norm", ["none", "batchnorm", "ws_bcn"])
+def test_half_precision_copies_are_what_autocast_would_make(precision, norm):
+    chosen = plan(
+        model=partial(build_model, MODEL, norm, 3), optimizer=sgd, schedule=constant,
+        precision=precision, epochs=1,
+    )  # fmt: skip
+    with_copies = captured_training(chosen)
+    halved = {name for name, p in with_copies.model.named_parameters() if p.dtype != torch.float32}
+    assert {"head.weight", "head.bias"} <= halved
+    assert ("features.0.weight" in halved) == (norm != "ws_bcn")
+    assert not any(name.startswith("features.1.") for name in halved)  # a norm
+
+    class WithoutCopies(CapturedTraining):
+        half_copies = False
+
+    without = WithoutCopies(chosen, DATA, CPU, StandInStream())
+    without.capture()
+    assert losses(finish(run(with_copies))) == losses(finish(run(without)))
+    masters = with_copies.parameters.tensors[0]
+    assert torch.equal(masters, without.parameters.tensors[0])
+    assert all(
+        torch.equal(copy, master.to(copy.dtype))
+        for copy, master in zip(
+            with_copies.parameters.copies, with_copies.parameters.masters, strict=True
+        )
+    )
+
+
+@pytest.mark.parametrize("optimizer", [sgd, ranger, adamw])
+def test_fp16_skips_steps_whose_gradients_overflow(optimizer):
+    class Overflowing(nn.Identity):
+        """Gradients are too large for fp16 until the loss is scaled less."""
+
+        def forward(self, x):
+            y = x * 1
+            if y.requires_grad:
+                y.register_hook(lambda gradient: gradient * 100)
+            return y
+
+    chosen = plan(
+        model=lambda: CNN4(lambda channels: Overflowing(), 3, widths=(8, 8)),
+        optimizer=optimizer, schedule=constant, precision="fp16", lr=0.001,
+    )  # fmt: skip
+    plain = Training(chosen, DATA, CPU)
+    expected = finish(run(plain))
+    replayed = captured_training(chosen)
+    result = finish(run(replayed))
+    assert plain.scaler.get_scale() < 65536
+    assert replayed.scaler.get_scale() == plain.scaler.get_scale()
+    assert losses(result) == pytest.approx(losses(expected), rel=2e-3)
+
+
+@pytest.mark.parametrize("optimizer", [sgd, ranger, adamw])
+def test_a_schedule_for_the_momentum_is_followed_on_the_device(optimizer, monkeypatch):
+    # torch lets its optimizers be captured on accelerators only
+    module = importlib.import_module("torch.optim.adam")
+    monkeypatch.setattr(module, "_get_capturable_supported_devices", lambda *_: ["cpu"])
+    chosen = plan(
+        optimizer=optimizer, schedule=partial(one_cycle, momentum=[0.95, 0.5, 0.95]), epochs=4
+    )
+    replayed = finish(run(captured_training(chosen)))
+    expected = train(chosen, DATA, CPU)
+    for one, other in zip(replayed.epochs, expected.epochs, strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+    fixed = train(plan(optimizer=optimizer, schedule=one_cycle, epochs=4), DATA, CPU)
+    assert losses(replayed) != pytest.approx(losses(fixed), rel=1e-3)
+
+
+@pytest.mark.parametrize("mean", [(0.0, 0.0, 0.0), (0.5, 0.4, 0.3)])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_inputs_are_scaled_and_cast_in_one_go(mean, precision):
+    chosen = plan(mean=mean, std=(0.2, 0.3, 0.4), precision=precision)
+    images = DATA.train.images[:5]
+    ours = CapturedTraining(chosen, DATA, CPU, StandInStream()).inputs(images)
+    expected = Training(chosen, DATA, CPU).inputs(images)
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    assert ours.dtype == dtype and ours.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(ours, expected.to(dtype))
+
+
+@pytest.mark.parametrize("size", [31, 16, 10, 1, 500])
+def test_padded_evaluation_measures_what_plain_evaluation_does(size, monkeypatch):
+    expected = finish(Training(plan(), DATA, CPU).evaluate(DATA.val))
+    monkeypatch.setitem(training.EVALUATION_BATCH, "cuda", size)
+    stream = StandInStream()
+    ours = captured_training(plan(), stream=stream)
+    loss, accuracy = finish(ours.evaluate(DATA.val))
+    assert stream.replayed == math.ceil(31 / size)
+    assert loss == pytest.approx(expected[0], rel=1e-5) and accuracy == expected[1]
+    assert finish(ours.evaluate(DATA.val)) == (loss, accuracy)
+    other = split(9, 5)
+    assert finish(ours.evaluate(other)) == finish(Training(plan(), DATA, CPU).evaluate(other))
+
+
+class Noisy(nn.Module):
+    """Random in training."""
+
+    def __init__(self, num_channels):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(num_channels)
+
+    def forward(self, x):
+        return self.norm(nn.functional.dropout(x, 0.2, self.training))
+
+
+@pytest.mark.parametrize("optimizer", [sgd, ranger, adamw])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_warm_up_leaves_no_trace(optimizer, precision):
+    chosen = plan(
+        model=lambda: CNN4(Noisy, 3, widths=(8, 8)), optimizer=optimizer, precision=precision
+    )
+    fresh = CapturedTraining(chosen, DATA, CPU, StandInStream())
+    random = torch.get_rng_state()
+    warmed = captured_training(chosen)
+    assert torch.equal(torch.get_rng_state(), random)
+    for one, other in zip(
+        fresh.model.state_dict().items(), warmed.model.state_dict().items(), strict=True
+    ):
+        assert one[0] == other[0] and torch.equal(one[1], other[1])
+    assert torch.equal(fresh.parameters.tensors[0], warmed.parameters.tensors[0])
+    initial = {id(p): {} for p in warmed.parameters.tensors}
+    for state in warmed.optimizer.state.values():
+        for name, value in state.items():
+            made = fresh.optimizer.state[fresh.parameters.tensors[0]].get(name)
+            assert torch.equal(value, torch.zeros_like(value) if made is None else made)
+    assert initial and warmed.scaler.state_dict() == fresh.scaler.state_dict()
+    assert warmed.counter.item() == warmed.val_counter.item() == warmed.metrics.loss.item() == 0
+    assert all(p.grad is None for p in warmed.model.parameters())
+    assert losses(finish(run(warmed))) == losses(
+        finish(run(HostDriven(chosen, DATA, CPU, StandInStream())))
+    )
+
+
+def test_what_a_run_held_is_freed_when_it_ends():
+    gc.collect()
+    gc.disable()
+    try:
+        running = run_in_stream(plan(), DATA, CPU, StandInStream(), pytest.fail)
+        next(running)
+        model = weakref.ref(running.gi_frame.f_locals["training"].model)
+        assert model() is not None
+        finish(running)
+        del running
+        assert model() is None
+    finally:
+        gc.enable()
+
+
+# Lanes
+
+
+def lanes_for(plans, device=None, count=8, share=None, begin=None):
+    def begin_captured(name, stream, note):
+        return run_in_stream(plans[name], DATA, CPU, stream, note)
+
+    return CudaLanes(begin or begin_captured, device or StandIn(), count, share)
+
+
+def drive(lanes, tasks):
+    """Events by task, in the order of their ends, as ``grid.train_missing`` drives lanes."""
+    tasks, events, ended = list(tasks), {}, []
+    while tasks or len(ended) < len(events):
+        while tasks and lanes.idle:
+            events[tasks[0]] = []
+            lanes.start(tasks.pop(0))
+        for event in lanes.wait():
+            events[event.task].append(event)
+            if event.ended:
+                ended.append(event.task)
+    lanes.close()
+    assert sorted(ended) == sorted(events)
+    return {task: events[task] for task in ended}
+
+
+def result(events):
+    assert events[-1].error is None, events[-1].details
+    return events[-1].result
+
+
+@pytest.mark.parametrize("delays", [(0,), (0, 3, 1), (5, 0)])
+def test_a_lane_trains_as_if_it_were_alone(delays):
+    noisy = partial(CNN4, Noisy, 3, widths=(8, 8))
+    plans = {
+        "a": plan(),
+        "b": plan(seed=4, lr=0.005),
+        "c": plan(model=noisy, optimizer=sgd),
+        "d": plan(model=noisy, optimizer=sgd, seed=9, batch_size=3),
+        "e": plan(batch_size=16, precision="bf16"),
+        "f": plan(model=noisy, optimizer=torch.optim.NAdam, lr=0.003),  # without graphs
+    }
+    alone = {name: result(drive(lanes_for(plans), [name])[name]).epochs for name in plans}
+    together = drive(lanes_for(plans, StandIn(delays), count=4), plans)
+    assert {name: result(events).epochs for name, events in together.items()} == alone
+    assert alone["c"] != alone["d"]
+    for name, events in together.items():
+        assert sum(event.steps for event in events) == 2 * (50 // plans[name].batch_size)
+
+
+def test_a_diverged_lane_ends_early_and_leaves_the_others_alone():
+    plans = {"good": plan(epochs=4), "bad": plan(lr=1e30, optimizer=sgd, epochs=4)}
+    events = drive(lanes_for(plans), plans)
+    assert list(events) == ["bad", "good"]
+    assert result(events["bad"]).status == "diverged"
+    assert sum(event.steps for event in events["bad"]) == 6
+    alone = drive(lanes_for(plans), ["good"])
+    assert result(events["good"]).epochs == result(alone["good"]).epochs
+
+
+def test_lanes_are_no_more_than_was_asked_for():
+    plans = {seed: plan(seed=seed, epochs=1) for seed in range(5)}
+    device = StandIn()
+    drive(lanes_for(plans, device, count=2), plans)
+    assert len(device.streams) == 2
+
+
+def test_auto_lanes_fill_the_device_and_no_more():
+    lanes = lanes_for({}, share=lambda task: task, begin=lambda *_: iter([0]), count=8)
+    started = []
+    for share in [0.5, 0.25, 0.125, 0.125, 0.125]:
+        if lanes.idle:
+            lanes.start(share)
+            started.append(share)
+    assert started == [0.5, 0.25, 0.125, 0.125]
+
+
+def test_auto_lanes_leave_memory_for_what_a_lane_was_seen_to_take():
+    device = StandIn(memory=100)
+
+    def begin(task, stream, note):
+        device.reserved += 30
+        yield 0
+
+    lanes = lanes_for({}, device, share=lambda task: 0.1, begin=begin)
+    lanes.start(1)
+    assert lanes.idle  # 70 free
+    lanes.start(2)
+    assert lanes.idle  # 40 free, more than 30 · 1.25
+    lanes.start(3)
+    assert not lanes.idle
+
+
+class Memory:
+    """Room for so many runs; more raise what torch raises, while they start or in midway."""
+
+    def __init__(self, room, late=False, error=None):
+        self.room, self.late, self.taken, self.started = room, late, 0, []
+        self.error = error or torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    def begin(self, task, stream, note):
+        self.started.append(task)
+        self.taken += 1
+        try:
+            if self.late:
+                yield 0
+            if self.taken > self.room:
+                raise self.error
+            yield 1
+            yield 1
+            return f"result of {task}"
+        finally:
+            self.taken -= 1
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("error", [None, RuntimeError("CUDA error: out of memory")])
+@pytest.mark.parametrize("room", [1, 3])
+def test_running_out_of_memory_halves_the_lanes_and_loses_no_run(room, late, error):
+    memory = Memory(room, late, error)
+    lanes = lanes_for({}, begin=memory.begin, count=8)
+    events = drive(lanes, range(10))
+    assert {task: result(events[task]) for task in range(10)} == {
+        task: f"result of {task}" for task in range(10)
+    }
+    notices = [e.notice for task in events.values() for e in task if e.notice]
+    assert notices and all("no memory" in notice for notice in notices)
+    assert len(memory.started) == 10 + len(notices)
+    assert lanes.limit <= 4
+
+
+def test_a_run_too_large_for_the_device_fails_and_the_others_go_on():
+    memory = Memory(1)
+
+    def begin(task, stream, note):
+        if task == "large":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return (yield from memory.begin(task, stream, note))
+
+    events = drive(lanes_for({}, begin=begin), ["small", "large", "other"])
+    assert "too large for the device, even alone" in events["large"][-1].error
+    assert result(events["small"]) and result(events["other"])
+
+
+def test_an_error_in_one_lane_is_reported_and_the_others_go_on():
+    class Broken(nn.Identity):
+        def forward(self, x):
+            raise ArithmeticError("this layer never works")
+
+    broken = lambda: CNN4(lambda c: Broken(), 3, widths=(8,))  # noqa: E731
+    plans = {"good": plan(epochs=1), "broken": plan(model=broken)}
+    events = drive(lanes_for(plans), plans)
+    assert result(events["good"]).status == "finished"
+    assert events["broken"][-1].error == "ArithmeticError: this layer never works"
+    assert "Traceback" in events["broken"][-1].details
+
+
+def test_lanes_that_are_closed_stop():
+    lanes = lanes_for({}, begin=Memory(8).begin)
+    lanes.start(1)
+    lanes.close()
+    assert lanes.wait() == []
+
+
+# What cannot be captured
+
+
+class StreamThatCannot(StandInStream):
+    """capture fails as CUDA does; or, in the warm-up, something waits for the device."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+
+    def capture(self, work):
+        if self.what == "capture":
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
+        return super().capture(work)
+
+    @contextmanager
+    def no_waiting(self):
+        yield
+        if self.what == "wait":
+            raise RuntimeError("called a synchronizing CUDA operation")
+
+
+class Replacing(nn.Module):
+    """Makes a new tensor of its buffer at every step, which no graph would see."""
+
+    def __init__(self, num_channels):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(num_channels, 1, 1))
+
+    def forward(self, x):
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.detach().mean((0, 2, 3)).view(-1, 1, 1)
+        return x - self.mean
+
+
+@pytest.mark.parametrize(
+    "changes, stream, reason",
+    [
+        ({}, StreamThatCannot("capture"), "operation not permitted when stream is capturing"),
+        ({}, StreamThatCannot("wait"), "called a synchronizing CUDA operation"),
+        ({"optimizer": torch.optim.NAdam}, StandInStream(), "NAdam"),
+        ({"optimizer": lambda p, lr: sgd(p, lr=lr)}, StandInStream(), "SGD refuses"),
+        ({"optimizer": partial(sgd, dampening=0.1)}, StandInStream(), "dampening"),
+        (
+            {"optimizer": torch.optim.RAdam, "schedule": partial(one_cycle, momentum=[0.9] * 3)},
+            StandInStream(),
+            "RAdam with a schedule for its momentum",
+        ),
+        ({"model": partial(CNN4, Replacing, 3, widths=(8,))}, StandInStream(), "buffer features.1"),
+    ],
+)
+def test_what_cannot_be_captured_trains_without_and_says_why(changes, stream, reason):
+    notices, chosen = [], plan(**changes)
+    outcome = finish(run_in_stream(chosen, DATA, CPU, stream, notices.append))
+    assert len(notices) == 1 and "\n" not in notices[0]
+    assert "without CUDA graphs" in notices[0] and reason in notices[0]
+    assert outcome.epochs == train(chosen, DATA, CPU).epochs
+
+
+def test_running_out_of_memory_is_no_reason_to_do_without_graphs():
+    class Full(StandInStream):
+        def capture(self, work):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        next(run_in_stream(plan(), DATA, CPU, Full(), pytest.fail))
+
+
+def test_a_place_outside_torch_is_named():
+    class Waiting(nn.Identity):
+        def forward(self, x):
+            raise RuntimeError("called a synchronizing CUDA operation")
+
+    chosen = plan(model=lambda: CNN4(lambda c: Waiting(), 3, widths=(8,)))
+    with pytest.raises(NotCapturable, match=r"\(test_cuda_lanes.py, line \d+\)"):
+        captured_training(chosen)
