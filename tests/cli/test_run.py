@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import time
+from random import Random
 
 import pytest
 from command_line import TINY
@@ -198,6 +199,31 @@ def test_a_lane_that_dies_is_replaced_and_its_run_trained_again(nb):
     assert err.count("was killed by SIGKILL; trying once more") == 1
 
 
+def test_lanes_killed_at_random_moments_lose_nothing(nb):
+    grid = ["grid.batch_size=[4]", "grid.lr=[0.01,0.001]", "grid.seeds=[0,1,2]", "train.epochs=8"]
+    process = nb.start("run", *TINY, *grid, "engine.lanes=2")
+    random = Random(5)
+    killed = set()
+    while len(killed) < 3 and process.poll() is None:
+        lanes = lanes_of(process.pid) - killed
+        if len(nb.records) > len(killed) and lanes:
+            time.sleep(random.uniform(0, 0.2))
+            victim = random.choice(sorted(lanes))
+            os.kill(victim, signal.SIGKILL)
+            killed.add(victim)
+        time.sleep(0.05)
+    out, err = process.communicate(timeout=300)
+    assert len(killed) == 3 and "was killed by SIGKILL; trying once more" in err
+    twice = err.count("was killed by SIGKILL, 2 times") // 2  # said when it happens and at the end
+    assert process.returncode == (1 if twice else 0)
+    assert f"{6 - twice} runs trained, 0 already there" in out
+    code, out, err = nb("run", *TINY, *grid, "engine.lanes=2")
+    assert code == 0 and f"{6 - twice} already there" in out
+    nb("run", *TINY, *grid, "engine.lanes=2", "results.dir=undisturbed")
+    undisturbed = sorted((nb.folder / "undisturbed" / "records").glob("*.json"))
+    assert [outcome(p) for p in nb.records] == [outcome(p) for p in undisturbed]
+
+
 def test_a_diverged_run_is_stored_and_named_but_measures_nothing(nb):
     code, out, err = nb("run", *TINY, *GRID, *layer("Exploding"), "train.epochs=3")
     assert code == 0, err
@@ -269,6 +295,21 @@ def children_of(pid):
             if int(fields[3]) == pid:
                 found.append(int(entry))
     return found
+
+
+def lanes_of(pid):
+    """Ids of a command's lanes: what its fork server, a child of its own, has forked."""
+    family = children_of(pid)
+    parents = {}
+    for child in family:
+        try:
+            with open(f"/proc/{child}/stat") as stat:
+                fields = stat.read().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if fields[0] != "Z":
+            parents[child] = int(fields[1])
+    return {child for child, parent in parents.items() if parent in family}
 
 
 def gone(pids, seconds=15):
