@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterable
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import torch
@@ -126,14 +126,14 @@ def make_lanes(
         config = OmegaConf.to_yaml(cfg, resolve=True)
         return ProcessLanes(lanes, partial(make_train, config, threads, limit))
     torch.set_num_threads(threads)
-    cuda = Cuda()
+    cuda = _cuda()
     data = _data(OmegaConf.to_yaml(cfg.data, resolve=True), limit, device)
 
     def begin(
         run: Run, stream: Stream, note: Callable[[str], None]
     ) -> Generator[int, None, Result]:
         plan = plan_of(cfg, run, len(data.classes))
-        return run_in_stream(plan, data, torch.device(device), stream, note)
+        return (yield from run_in_stream(plan, data, torch.device(device), stream, note))
 
     return CudaLanes(begin, cuda, lanes, share_of_device if cfg.engine.lanes == "auto" else None)
 
@@ -157,6 +157,11 @@ def make_train(
         return train(plan_of(cfg, run, len(data.classes)), data, torch.device("cpu"), report)
 
     return train_run
+
+
+@cache
+def _cuda() -> Cuda:
+    return Cuda()
 
 
 @lru_cache(maxsize=1)  # jobs of one sweep share what is on the device

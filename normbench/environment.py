@@ -59,13 +59,15 @@ def environment(device_type: str, threads: int) -> dict[str, Any]:
     import torch
 
     on_gpu = device_type == "cuda"
-    libraries = {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
+    libraries = {}
+    if on_gpu:
+        libraries = {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
     return {
         "normbench": __version__,
         "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        **(libraries if on_gpu else {}),
+        **libraries,
         "device": torch.cuda.get_device_name() if on_gpu else processor(),
         "device_type": device_type,
         "cores": available_cores(),

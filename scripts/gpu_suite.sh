@@ -4,14 +4,14 @@
 #   scripts/gpu_suite.sh DATA_ROOT OUT_DIR [key=value ...]
 #
 # DATA_ROOT holds imagenette2-160/; OUT_DIR takes records, tables, bench/ and suite/ (logs, marks).
-# Further arguments are settings for both `normbench bench` and `normbench run`.
+# Further arguments are settings of `normbench run`.
 #
 # Each stage ends within 10 minutes. Type the same again after an interruption or a timeout: stages
 # that are done are skipped, and the results stage trains what is missing. Remove OUT_DIR/suite to
 # start over (records stay).
 #
 # Environment: PYTHON (default python3), SUITE_DEVICE (cuda), SUITE_SECONDS for a stage (590),
-# SUITE_BENCH for settings of `normbench bench` alone, such as bench.short=true.
+# SUITE_BENCH for settings of `normbench bench`, such as "bench.short=true data=synthetic".
 # Exit code: 0 when every stage is done, 1 otherwise, 2 for wrong input.
 set -u
 
@@ -35,7 +35,7 @@ cd "$(dirname "$0")/.." || exit 2
 
 normbench=("$python" -m normbench)
 read -ra bench_settings <<<"${SUITE_BENCH:-}"
-settings=("device=$device" "data.root=$data_root" "results.dir=$out_dir" "$@")
+settings=("device=$device" "data.root=$data_root" "results.dir=$out_dir")
 "${normbench[@]}" --version || { echo "gpu_suite: $python cannot run normbench" >&2; exit 2; }
 if [ "$device" = cuda ]; then
     "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' ||
@@ -92,7 +92,7 @@ for model in resnet18 cnn4; do
 done
 for model in cnn4 resnet18; do
     stage "results-$model" \
-        "${normbench[@]}" run -m experiment=article "model=$model" "${settings[@]}"
+        "${normbench[@]}" run -m experiment=article "model=$model" "${settings[@]}" "$@"
 done
 
 summary

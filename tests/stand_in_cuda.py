@@ -14,12 +14,21 @@ class StandIn:
     """
 
     def __init__(self, delays=(), memory=10**12):
-        self.delays, self.memory, self.streams, self.reserved = list(delays), memory, [], 0
+        self.delays, self.memory, self.reserved = list(delays), memory, 0
+        self.streams, self.unused = [], []
 
-    def stream(self):
-        delay = self.delays[len(self.streams) % len(self.delays)] if self.delays else 0
-        self.streams.append(StandInStream(delay))
-        return self.streams[-1]
+    def take_stream(self):
+        if not self.unused:
+            delay = self.delays[len(self.streams) % len(self.delays)] if self.delays else 0
+            self.streams.append(StandInStream(delay))
+            self.unused.append(self.streams[-1])
+        stream = self.unused.pop()
+        stream.renew()
+        return stream
+
+    def give_back(self, stream):
+        assert stream not in self.unused
+        self.unused.append(stream)
 
     def free_memory(self):
         return self.memory - self.reserved

@@ -1,5 +1,6 @@
 """The README: its numbers are those of the records, its example works as it stands."""
 
+import json
 import re
 from pathlib import Path
 
@@ -17,6 +18,20 @@ def test_the_readmes_tables_are_those_of_the_records():
     tables = dict(norm_tables(records))
     for norm in ("none", "batchnorm", "groupnorm"):
         assert f"**{norm}**\n\n{tables[norm]}\n" in README
+
+
+def test_the_readmes_speeds_are_those_of_the_benchmark():
+    ours, plain = [], []
+    for precision in ("fp32", "bf16"):
+        path = ROOT / "results" / "bench" / f"cpu_cnn4_batchnorm_{precision}.json"
+        for row in json.loads(path.read_text())["rows"]:
+            speeds = {n: c["images_per_second"] for n, c in row["contenders"].items() if len(c) > 1}
+            rival = max(speeds["plain"], speeds.get("fastai", 0))
+            best = speeds["normbench, 2 lanes"]
+            ours.append(f"{best:,.0f} ({best / rival:.1f}×)")
+            plain.append(f"{speeds['plain']:,.0f}")
+    assert f"| normbench | {' | '.join(ours)} |" in README
+    assert f"| plain loop | {' | '.join(plain)} |" in README
 
 
 def test_the_readmes_own_layer_works_as_it_stands(normbench_command):

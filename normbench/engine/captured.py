@@ -42,14 +42,14 @@ def run_in_stream(
         stream: what has to be in use whenever this goes on.
         note: called with a line if the run has to do without graphs.
     """
+    training: Training | None
     try:
-        training: Training = CapturedTraining(plan, data, device, stream)
+        training = CapturedTraining(plan, data, device, stream)
         training.capture()
-        reason = None
-    except NotCapturable as error:
-        reason = str(error)
-    if reason:
+    except NotCapturable as reason:
         note(f"trains without CUDA graphs, slower: {reason}")
+        training = None  # its memory is free before the next takes some
+    if training is None:
         training = Training(plan, data, device)
     yield 0
     return (yield from run(training))

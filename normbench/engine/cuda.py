@@ -15,17 +15,25 @@ class Cuda:
     """The current device.
 
     Convolutions are autotuned among deterministic algorithms; float32 means float32, not TF32.
+    Streams are used again and again, as libraries keep some memory for each that they have seen.
     """
 
     def __init__(self) -> None:
         torch.cuda.init()
+        self.unused: list[Stream] = []
         torch.backends.cudnn.benchmark = True
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
 
-    def stream(self) -> Stream:
-        return Stream()
+    def take_stream(self) -> Stream:
+        """A stream that nobody uses, ready for a run."""
+        stream = self.unused.pop() if self.unused else Stream()
+        stream.renew()
+        return stream
+
+    def give_back(self, stream: Stream) -> None:
+        self.unused.append(stream)
 
     def free_memory(self) -> int:
         """Bytes that nobody has asked for."""
@@ -45,7 +53,6 @@ class Stream:
 
     def __init__(self) -> None:
         self.stream = torch.cuda.Stream()
-        self.renew()
 
     def renew(self) -> None:
         """Get ready for the next run: forget what is left of the last."""

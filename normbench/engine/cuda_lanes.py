@@ -6,6 +6,7 @@ import gc
 import time
 from collections import deque
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +43,6 @@ class CudaLanes:
     ):
         self.begin, self.device, self.limit, self.share = begin, device, count, share
         self.lanes: list[_Lane] = []
-        self.free_streams: list[Stream] = []
         self.waiting: deque[Any] = deque()  # tasks that ran out of memory
         self.events: list[Event] = []  # those that the next wait returns
         self.need = 0  # bytes, the most that a lane was seen to take
@@ -63,8 +63,9 @@ class CudaLanes:
 
     def start(self, task: Any) -> None:
         """Get a task ready; it trains while ``wait`` waits."""
-        stream = self.free_streams.pop() if self.free_streams else self.device.stream()
-        stream.renew()
+        if self.device.free_memory() < MEMORY_RESERVE * self.need:
+            gc.collect()  # what has ended, or failed, may live on in cycles of references
+        stream = self.device.take_stream()
         before = self.device.reserved_memory()
 
         def note(text: str) -> None:
@@ -80,19 +81,19 @@ class CudaLanes:
         end = time.monotonic() + (float("inf") if timeout is None else timeout)
         while True:
             while self.waiting and self._has_room():
-                gc.collect()  # what failed may live on in the frames of its traceback
                 self.start(self.waiting.popleft())
             for lane in list(self.lanes):
-                if lane.ready():
-                    self._advance(lane)
+                self._advance(lane)
             if self.events or not self.lanes or time.monotonic() >= end:
                 events, self.events = self.events, []
                 return events
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def _advance(self, lane: _Lane) -> None:
-        """Have a lane put more work in its queue, now that it is through with what was there."""
+        """Have a lane put more work in its queue, if it is through with what was there."""
         try:
+            if not lane.ready():
+                return
             with lane.stream.use():
                 steps = next(lane.running)
             lane.ready = lane.stream.mark()
@@ -102,7 +103,8 @@ class CudaLanes:
         except StopIteration as end:
             self.events.append(Event(lane.task, result=end.value))
         except Exception as error:
-            lane.stream.settle()  # it may still be at work with what is about to be dropped
+            with suppress(RuntimeError):  # that of a device that is lost
+                lane.stream.settle()  # it may still be at work with what is about to be dropped
             full = out_of_memory(error)
             self.events.append(self._shrink(lane) if full else failure(lane.task, error))
         self._drop(lane)
@@ -122,11 +124,12 @@ class CudaLanes:
     def _drop(self, lane: _Lane) -> None:
         lane.running.close()
         self.lanes.remove(lane)
-        self.free_streams.append(lane.stream)
+        self.device.give_back(lane.stream)
 
     def close(self) -> None:
         for lane in list(self.lanes):
-            lane.stream.settle()
+            with suppress(RuntimeError):
+                lane.stream.settle()
             self._drop(lane)
         self.waiting.clear()
         self.events.clear()

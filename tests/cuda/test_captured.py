@@ -44,7 +44,7 @@ def a_look_at_every_replay(monkeypatch):
 @contextmanager
 def training_of(cuda, make, plan, data):
     """A training in a stream of its own, which is in use meanwhile."""
-    stream = cuda.stream()
+    stream = cuda.take_stream()
     with stream.use():
         yield make(plan, data, CUDA, stream)
 
@@ -109,7 +109,7 @@ def test_a_captured_run_is_a_plain_run(cuda, data, plan, norm, optimizer):
     """Here the plain step has torch's plain optimizer, and weights that autocast would cast."""
     chosen = plan(norm=norm, optimizer=optimizer, epochs=2, batch_size=10)
     plain = finish(run(Training(chosen, data, CUDA)))
-    stream = cuda.stream()
+    stream = cuda.take_stream()
     with stream.use():
         ours = finish(run_in_stream(chosen, data, CUDA, stream, pytest.fail))
     for one, other in zip(ours.epochs, plain.epochs, strict=True):
@@ -123,7 +123,7 @@ def test_a_schedule_for_the_momentum(cuda, data, plan, optimizer):
         schedule=lambda steps, lr: one_cycle(steps, lr, momentum=[0.95, 0.5, 0.95]),
     )  # fmt: skip
     plain = finish(run(Training(chosen, data, CUDA)))
-    stream = cuda.stream()
+    stream = cuda.take_stream()
     with stream.use():
         ours = finish(run_in_stream(chosen, data, CUDA, stream, pytest.fail))
     for one, other in zip(ours.epochs, plain.epochs, strict=True):

@@ -131,7 +131,7 @@ def test_what_waits_for_the_device_trains_without_graphs(cuda, data, plan):
 
 
 def test_a_capture_that_fails_spoils_nothing(cuda):
-    stream = cuda.stream()
+    stream = cuda.take_stream()
     source, target = torch.ones(4, device=CUDA), torch.zeros(4, device=CUDA)
     with stream.use():
         for fail in (lambda: source.sum().item(), lambda: 1 / 0):
@@ -164,8 +164,8 @@ def test_streams_draw_random_numbers_of_their_own(cuda):
         return found
 
     before = torch.cuda.get_rng_state(), torch.get_rng_state()
-    together = drawn([cuda.stream(), cuda.stream()])
-    assert drawn([cuda.stream()])[0] == together[0] != together[1]
+    together = drawn([cuda.take_stream(), cuda.take_stream()])
+    assert drawn([cuda.take_stream()])[0] == together[0] != together[1]
     assert len(set(together[0])) == len(together[0])
     assert torch.equal(torch.cuda.get_rng_state(), before[0])
     assert torch.equal(torch.get_rng_state(), before[1])
