@@ -69,18 +69,24 @@ class ResultsConfig:
 
 
 @dataclass
-class RunConfig:
+class JobConfig:
+    """What every command that trains has in common."""
+
     model: dict[str, Any] = MISSING
     norm: NormConfig = field(default_factory=NormConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: dict[str, Any] = MISSING
     schedule: dict[str, Any] = MISSING
-    grid: GridConfig = field(default_factory=GridConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     device: str = "auto"
-    force: bool = False
     results: ResultsConfig = field(default_factory=ResultsConfig)
+
+
+@dataclass
+class RunConfig(JobConfig):
+    grid: GridConfig = field(default_factory=GridConfig)
+    force: bool = False
 
 
 @dataclass
@@ -93,17 +99,8 @@ class BenchSettings:
 
 
 @dataclass
-class BenchConfig:
-    model: dict[str, Any] = MISSING
-    norm: NormConfig = field(default_factory=NormConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    optimizer: dict[str, Any] = MISSING
-    schedule: dict[str, Any] = MISSING
-    train: TrainConfig = field(default_factory=TrainConfig)
-    engine: EngineConfig = field(default_factory=EngineConfig)
+class BenchConfig(JobConfig):
     bench: BenchSettings = field(default_factory=BenchSettings)
-    device: str = "auto"
-    results: ResultsConfig = field(default_factory=ResultsConfig)
 
 
 @dataclass
