@@ -33,6 +33,8 @@ class Cuda:
         return stream
 
     def give_back(self, stream: Stream) -> None:
+        """Have a stream used for another run; the memory of this one is free."""
+        stream.settle()
         self.unused.append(stream)
 
     def free_memory(self) -> int:
@@ -55,8 +57,7 @@ class Stream:
         self.stream = torch.cuda.Stream()
 
     def renew(self) -> None:
-        """Get ready for the next run: forget what is left of the last."""
-        self.settle()
+        """Get ready for a run: forget what is left of the last."""
         self.pool = torch.cuda.graph_pool_handle()
         self.generator = _generator().clone_state()
         self.host_random = torch.get_rng_state()

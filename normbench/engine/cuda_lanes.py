@@ -103,8 +103,6 @@ class CudaLanes:
         except StopIteration as end:
             self.events.append(Event(lane.task, result=end.value))
         except Exception as error:
-            with suppress(RuntimeError):  # that of a device that is lost
-                lane.stream.settle()  # it may still be at work with what is about to be dropped
             full = out_of_memory(error)
             self.events.append(self._shrink(lane) if full else failure(lane.task, error))
         self._drop(lane)
@@ -122,14 +120,15 @@ class CudaLanes:
         )
 
     def _drop(self, lane: _Lane) -> None:
-        lane.running.close()
         self.lanes.remove(lane)
-        self.device.give_back(lane.stream)
+        with suppress(RuntimeError):  # from a device that is lost
+            lane.stream.settle()  # it may be at work with what is dropped now
+        lane.running.close()
+        with suppress(RuntimeError):
+            self.device.give_back(lane.stream)
 
     def close(self) -> None:
         for lane in list(self.lanes):
-            with suppress(RuntimeError):
-                lane.stream.settle()
             self._drop(lane)
         self.waiting.clear()
         self.events.clear()

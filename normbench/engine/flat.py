@@ -86,7 +86,6 @@ class FlatParameters:
         for p in self.params:
             p.grad = None
 
-    @torch.no_grad()
     def collect_gradients(self) -> None:
         for params, targets in self.gradients:
             made = [p.grad for p in params]
@@ -96,7 +95,6 @@ class FlatParameters:
             else:
                 torch._foreach_copy_(targets, made)
 
-    @torch.no_grad()
     def refresh_copies(self) -> None:
         if self.copies:
             torch._foreach_copy_(self.copies, self.masters)
