@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from normbench.engine.cuda import out_of_memory
 from normbench.engine.optimizers import Ranger
 
 # What to make an optimizer with. Their state starts from zeros, which is how a run that was
@@ -50,6 +51,7 @@ def capturable(
 
     Raises:
         NotCapturable: with the reason.
+        torch.OutOfMemoryError: and what else says so.
     """
     plain = make(params, lr=lr)
     kind, group = type(plain), plain.param_groups[0]
@@ -79,7 +81,10 @@ def capturable(
     try:
         optimizer = make(params, lr=lr, **settings)
     except Exception as error:
-        raise NotCapturable(f"{kind.__name__} refuses {settings}: {error}") from None
+        if out_of_memory(error):
+            raise
+        reason = str(error).partition("\n")[0]
+        raise NotCapturable(f"{kind.__name__} refuses {settings}: {reason}") from None
     for group in optimizer.param_groups:
         group["lr"] = number(lr)
         if changes:

@@ -501,8 +501,14 @@ def test_running_out_of_memory_is_no_reason_to_do_without_graphs():
         def capture(self, work):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(torch.OutOfMemoryError):
-        next(run_in_stream(plan(), DATA, CPU, Full(), pytest.fail))
+    def optimizer(params, lr, steps=None):
+        if steps:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return ranger(params, lr=lr)
+
+    for chosen, stream in [(plan(), Full()), (plan(optimizer=optimizer), StandInStream())]:
+        with pytest.raises(torch.OutOfMemoryError):
+            next(run_in_stream(chosen, DATA, CPU, stream, pytest.fail))
 
 
 def test_a_place_outside_torch_is_named():
