@@ -18,7 +18,6 @@ from normbench.engine.cuda import Cuda, Stream
 from normbench.engine.cuda_lanes import CudaLanes
 from normbench.engine.lanes import Lanes, ProcessLanes, prepare_processes
 from normbench.engine.memory import keep_freed_memory
-from normbench.engine.schedules import Schedule
 from normbench.engine.training import Plan, Result, train
 from normbench.environment import available_cores
 from normbench.errors import UserError
@@ -68,14 +67,10 @@ def check_parts(cfg: DictConfig, num_classes: int) -> None:
 def plan_of(cfg: DictConfig, run: Run, num_classes: int) -> Plan:
     """What the engine has to know to train a run of this config's grid."""
     model, norm = model_and_norm(cfg)
-
-    def make_schedule(steps: int, lr: float) -> Schedule:
-        return _make("schedule", cfg, steps, lr)
-
     return Plan(
         model=lambda: build_model(model, norm, num_classes),
         optimizer=partial(make_optimizer, cfg),
-        schedule=make_schedule,
+        schedule=partial(_make, "schedule", cfg),
         batch_size=run.batch_size,
         lr=run.lr,
         seed=run.seed,

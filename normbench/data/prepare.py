@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from normbench.environment import available_cores
 from normbench.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def prepare(
         labels[i] = label
 
     # Threads suffice: Pillow decodes and resizes without holding the interpreter's lock.
-    pool = ThreadPoolExecutor(_cores())
+    pool = ThreadPoolExecutor(available_cores())
     with warnings.catch_warnings():
         # What Pillow finds odd in metadata does not matter here, but an image so large that it
         # may be an attack does.
@@ -141,10 +141,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
         return "it is not an image"
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
