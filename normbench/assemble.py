@@ -78,6 +78,7 @@ def plan_of(cfg: DictConfig, run: Run, num_classes: int) -> Plan:
         precision=run.settings["train"]["precision"],
         mean=tuple(cfg.data.mean),
         std=tuple(cfg.data.std),
+        augment=cfg.data.augment,
     )
 
 

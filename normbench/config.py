@@ -19,6 +19,7 @@ from normbench.errors import UserError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
+AUGMENTATIONS = ("none", "flip", "crop")
 
 # Nodes that Hydra instantiates. Their settings are arguments of their `_target_`.
 INSTANTIATED = ("model", "norm.layer", "norm.weight", "data.source", "optimizer", "schedule")
@@ -40,6 +41,7 @@ class DataConfig:
     download: bool = True
     image_size: int = MISSING
     fit: str = MISSING
+    augment: str = "none"
     mean: list[float] = MISSING
     std: list[float] = MISSING
 
@@ -183,6 +185,10 @@ def check_training(cfg: DictConfig) -> None:
         )
     if cfg.device not in DEVICES:
         raise UserError(f"device={cfg.device} is not known: choose {', '.join(DEVICES)}")
+    if cfg.data.augment not in AUGMENTATIONS:
+        raise UserError(
+            f"data.augment={cfg.data.augment} is not known: choose {', '.join(AUGMENTATIONS)}"
+        )
     check_count("engine.lanes", cfg.engine.lanes)
     check_count("engine.threads", cfg.engine.threads)
     if not cfg.norm.name or not cfg.norm.name.strip():

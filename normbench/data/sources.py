@@ -132,19 +132,31 @@ IMAGENETTE_CLASSES = {
     "n03888257": "parachute",
 }
 IMAGENETTE_COUNTS = {"train": 9469, "val": 3925}
+# Version 1 evaluated on the images of these classes in ImageNet's own validation set, and trained
+# on the others. Version 2 holds the same images, dealt anew.
+IMAGENETTE1_VAL = "ILSVRC2012_val_"
 # torchvision's names of the archives -> the folders they unpack to
 IMAGENETTE_FOLDERS = {"160px": "imagenette2-160", "320px": "imagenette2-320", "full": "imagenette2"}
 
 
 def imagenette(
-    *, root: Path | None, download: bool, image_size: int, archive: str = "160px"
+    *,
+    root: Path | None,
+    download: bool,
+    image_size: int,
+    archive: str = "160px",
+    version: int = 2,
 ) -> Source:
     """Imagenette v2, ten easily told classes of ImageNet, in torchvision's layout.
 
     Args:
         root: the folder that holds (or, downloaded, will hold) ``imagenette2-160`` or its like.
         archive: ``160px``, ``320px`` (the shorter side) or ``full``.
+        version: whose split; 2 is that of the folders (9,469 images to train on, 3,925 to
+            evaluate), 1 that of Imagenette's first version, until December 2019 (12,894 and 500).
     """
+    if version not in (1, 2):
+        raise UserError(f"data.source.version={version} is not known: choose 1 or 2")
     if archive not in IMAGENETTE_FOLDERS:
         raise UserError(
             f"data.source.archive={archive} is not known: choose {', '.join(IMAGENETTE_FOLDERS)}"
@@ -173,6 +185,13 @@ def imagenette(
                 f"{official:,}",
             )
         splits[split] = samples
+    if version == 1:
+        both = sorted(splits["train"] + splits["val"], key=lambda s: (s[1], Path(s[0]).name))
+        evaluated = [Path(path).name.startswith(IMAGENETTE1_VAL) for path, _ in both]
+        for name, wanted in (("train", False), ("val", True)):
+            splits[name] = [
+                s for s, is_val in zip(both, evaluated, strict=True) if is_val == wanted
+            ]
     return Source(
         classes=tuple(IMAGENETTE_CLASSES.values()),
         splits={split: ImageFiles(samples) for split, samples in splits.items()},

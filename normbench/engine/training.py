@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from normbench.data import Dataset, Split
+from normbench.engine.augmentation import Augmentation
 from normbench.engine.flat import (
     ELEMENTWISE,
     FlatParameters,
@@ -43,6 +44,7 @@ class Plan:
     optimizer: (list of parameters, lr=, more settings=) -> optimizer.
     schedule: (steps, lr) -> Schedule.
     mean, std: of the three colours; an input is (image / 255 - mean) / std.
+    augment: none, flip or crop; see Augmentation.
     """
 
     model: Callable[[], nn.Module]
@@ -55,6 +57,7 @@ class Plan:
     precision: str
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    augment: str = "none"
 
 
 @dataclass
@@ -117,6 +120,10 @@ class Training:
         self.scale, self.shift = 1 / (255 * std), -mean / std
         self.shifted = bool(any(plan.mean))
         self.order = torch.Generator().manual_seed(plan.seed)
+        self.augmentation = None
+        if plan.augment != "none":
+            count = len(data.train.labels)
+            self.augmentation = Augmentation(plan.augment, count, plan.seed, device)
         self.metrics = Metrics(device)
         self.steps_done = 0
 
@@ -136,8 +143,11 @@ class Training:
         """Train on the images at index (B,), int64."""
         images, labels = (t.index_select(0, index) for t in (self.train.images, self.train.labels))
         self.parameters.clear_gradients()
+        x = self.inputs(images)
+        if self.augmentation:
+            x = self.augmentation(x, index)
         with self.autocast():
-            logits = self.model(self.inputs(images))
+            logits = self.model(x)
         loss = F.cross_entropy(logits.float(), labels)
         self.scaler.scale(loss).backward()
         self.parameters.collect_gradients()
@@ -178,6 +188,8 @@ class Training:
         """
         self.model.train()
         self.metrics.reset()
+        if self.augmentation:
+            self.augmentation.draw()
         yield from self.train_on(self.batches())
         return self.metrics.loss.item() / self.steps_per_epoch
 

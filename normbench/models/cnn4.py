@@ -1,24 +1,43 @@
-"""The article's "small 4 layer convolutional network"; widths, head and initialization inferred."""
+"""The article's "small 4 layer convolutional network"; all but the number of layers is inferred."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 
+class MeanAndMaximum(nn.Module):
+    """(N, C, H, W) -> (N, 2 C): each channel's mean, then each channel's maximum."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
+
+
+POOLS = {
+    "average": partial(nn.AdaptiveAvgPool2d, 1),
+    "concat": MeanAndMaximum,
+    "flatten": nn.Identity,
+}
+
+
 class CNN4(nn.Module):
-    """Stride-2 convolutions, each followed by a norm and a ReLU, then a linear head.
+    """Convolutions that halve the sides, each with a norm and a ReLU, then a linear head.
 
     Args:
         norm_layer: number of channels -> layer, as in torchvision's models.
         num_classes: width of the output.
         widths: output channels of each convolution.
-        kernel_size: an odd number of pixels.
+        kernel_size: an odd number of pixels, or one for each convolution.
+        order: whether the norm stands before (``norm_relu``) or after the ReLU (``relu_norm``).
+        downsampling: by the convolution's ``stride`` or by a ``max_pool`` after the block.
         conv_bias: whether convolutions have a bias; ``auto``: where the norm has no parameters.
-        head: ``average`` pools each channel to one number, ``flatten`` keeps every position.
+        head: ``average`` pools each channel to its mean, ``concat`` to its mean and its maximum,
+            ``flatten`` keeps every position.
         init: ``kaiming`` (He et al. 2015: normal, fan in, biases 0) or PyTorch's ``default``.
         image_size: side of the images in pixels; only ``flatten`` needs it, for the head's width.
 
@@ -33,44 +52,49 @@ class CNN4(nn.Module):
         norm_layer: Callable[[int], nn.Module],
         num_classes: int = 10,
         widths: Sequence[int] = (16, 32, 64, 128),
-        kernel_size: int = 3,
+        kernel_size: int | Sequence[int] = 3,
+        order: Literal["norm_relu", "relu_norm"] = "norm_relu",
+        downsampling: Literal["stride", "max_pool"] = "stride",
         conv_bias: bool | Literal["auto"] = "auto",
-        head: Literal["average", "flatten"] = "average",
+        head: Literal["average", "concat", "flatten"] = "average",
         init: Literal["kaiming", "default"] = "kaiming",
         image_size: int = 64,
     ):
         super().__init__()
         if not widths or min(widths) < 1:
             raise ValueError(f"widths {list(widths)} must be one or more positive numbers")
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size {kernel_size} must be odd")
-        if conv_bias not in ("auto", True, False):
-            raise ValueError(f"conv_bias {conv_bias!r} must be auto, true or false")
-        if init not in ("kaiming", "default"):
-            raise ValueError(f"init {init!r} must be kaiming or default")
+        one_for_all = isinstance(kernel_size, int)
+        kernels = [kernel_size] * len(widths) if one_for_all else list(kernel_size)
+        if len(kernels) != len(widths) or any(k < 1 or k % 2 == 0 for k in kernels):
+            raise ValueError(
+                f"kernel_size {kernel_size} must be odd, one for all or for each width"
+            )
+        for name, value, choices in (
+            ("order", order, ("norm_relu", "relu_norm")),
+            ("downsampling", downsampling, ("stride", "max_pool")),
+            ("conv_bias", conv_bias, ("auto", True, False)),
+            ("head", head, tuple(POOLS)),
+            ("init", init, ("kaiming", "default")),
+        ):
+            if value not in choices:
+                known = ", ".join(str(choice).lower() for choice in choices)
+                raise ValueError(f"{name} {value!r} is not known: choose {known}")
         blocks: list[nn.Module] = []
         channels = 3
-        for width in widths:
+        for width, kernel in zip(widths, kernels, strict=True):
             norm = norm_layer(width)
             bias = not any(True for _ in norm.parameters()) if conv_bias == "auto" else conv_bias
-            conv = nn.Conv2d(
-                channels, width, kernel_size, stride=2, padding=kernel_size // 2, bias=bias
-            )
-            blocks += [conv, norm, nn.ReLU()]
+            stride = 2 if downsampling == "stride" else 1
+            blocks.append(nn.Conv2d(channels, width, kernel, stride, kernel // 2, bias=bias))
+            blocks += [norm, nn.ReLU()] if order == "norm_relu" else [nn.ReLU(), norm]
+            if downsampling == "max_pool":
+                blocks.append(nn.MaxPool2d(2, ceil_mode=True))
             channels = width
         self.features = nn.Sequential(*blocks)
-        if head == "average":
-            self.pool: nn.Module = nn.AdaptiveAvgPool2d(1)
-            positions = 1
-        elif head == "flatten":
-            self.pool = nn.Identity()
-            side = image_size
-            for _ in widths:
-                side = (side + 1) // 2
-            positions = side * side
-        else:
-            raise ValueError(f"head {head!r} must be average or flatten")
-        self.head = nn.Linear(channels * positions, num_classes)
+        self.pool = POOLS[head]()
+        side = math.ceil(image_size / 2 ** len(widths))
+        values = channels * {"average": 1, "concat": 2, "flatten": side * side}[head]
+        self.head = nn.Linear(values, num_classes)
         if init == "kaiming":
             for module in self.modules():
                 if isinstance(module, nn.Conv2d):

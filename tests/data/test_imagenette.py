@@ -78,6 +78,21 @@ def test_an_unofficial_number_of_images_is_said(load, caplog):
     assert "train holds 10 images where Imagenette has 9,469" in caplog.text
 
 
+def test_version_1_evaluates_on_imagenets_own_validation_images(config, root):
+    folder = root / "imagenette2-160"
+    for split, wnid in (("train", "n01440764"), ("val", "n03888257")):
+        image = folder / split / wnid / f"{wnid}_{split}.JPEG"
+        image.rename(image.with_name("ILSVRC2012_val_00000001.JPEG"))
+    settings = config("imagenette", root=str(root), image_size=8)
+    settings["source"]["version"] = 1
+    data = load_dataset(settings)
+    assert data.val.labels.tolist() == [0, 9]
+    assert data.train.labels.tolist() == sorted([0, 9, *range(1, 9), *range(1, 9)])
+    settings["source"]["version"] = 3
+    with pytest.raises(UserError, match="data.source.version=3"):
+        load_dataset(settings)
+
+
 def test_root_must_exist(load, tmp_path):
     with pytest.raises(UserError, match="nowhere does not exist"):
         load(root=str(tmp_path / "nowhere"))

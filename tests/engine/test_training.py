@@ -150,6 +150,16 @@ def test_evaluation_covers_every_image_and_changes_nothing(data):
     assert all(torch.equal(before[k], v) for k, v in training.model.state_dict().items())
 
 
+def test_augmentation_is_for_training_images_only(data):
+    plain, cropped = train(plan(), data, CPU), train(plan(augment="crop"), data, CPU)
+    assert plain.epochs[0]["train_loss"] != cropped.epochs[0]["train_loss"]
+    assert train(plan(augment="crop"), data, CPU).epochs == cropped.epochs
+    training = Training(plan(augment="crop"), data, CPU)
+    assert finish(training.evaluate(data.val)) == finish(training.evaluate(data.val))
+    untrained = finish(Training(plan(), data, CPU).evaluate(data.val))
+    assert finish(training.evaluate(data.val)) == untrained
+
+
 def test_a_loss_that_is_no_number_ends_the_run(data):
     steps = []
     result = train(plan(lr=1e30, epochs=5), data, CPU, steps.append)

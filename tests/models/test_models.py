@@ -51,6 +51,35 @@ def test_a_flat_head_sees_every_position(size, side):
     assert network(torch.rand(2, 3, size, size)).shape == (2, 10)
 
 
+def test_the_norm_may_stand_after_the_relu():
+    kinds = [type(m) for m in CNN4(nn.BatchNorm2d, order="relu_norm").features]
+    assert kinds == [nn.Conv2d, nn.ReLU, nn.BatchNorm2d] * 4
+
+
+@pytest.mark.parametrize("size", [64, 63, 65, 16])
+@pytest.mark.parametrize("order", ["norm_relu", "relu_norm"])
+def test_pooling_halves_the_sides_as_strides_do(size, order):
+    x = torch.rand(2, 3, size, size)
+    strided = CNN4(nn.BatchNorm2d, order=order).features(x)
+    pooled = CNN4(nn.BatchNorm2d, order=order, downsampling="max_pool").features(x)
+    assert pooled.shape == strided.shape
+
+
+def test_each_convolution_may_have_a_kernel_of_its_own():
+    network = CNN4(nn.Identity, kernel_size=[5, 3, 3, 1])
+    sizes = [m.kernel_size for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert sizes == [(5, 5), (3, 3), (3, 3), (1, 1)]
+    assert network.features(torch.rand(2, 3, 64, 64)).shape == (2, 128, 4, 4)
+
+
+def test_a_concatenated_head_sees_each_channels_mean_and_maximum():
+    network = CNN4(nn.Identity, head="concat")
+    x = torch.rand(2, 3, 64, 64)
+    features = network.features(x).flatten(2)
+    values = torch.cat([features.mean(2), features.max(2).values], 1)
+    assert torch.allclose(network(x), network.head(values))
+
+
 def test_kaiming_initialization_keeps_the_variance_that_its_paper_promises():
     torch.manual_seed(0)
     network = CNN4(nn.Identity, widths=(64, 256, 256), init="kaiming")
@@ -94,7 +123,16 @@ def test_wrong_names_and_settings_are_the_users_to_mend():
 
 @pytest.mark.parametrize(
     "setting",
-    [{"head": "max"}, {"init": "x"}, {"kernel_size": 2}, {"widths": []}, {"conv_bias": 3}],
+    [
+        {"head": "max"},
+        {"init": "x"},
+        {"kernel_size": 2},
+        {"kernel_size": [3, 3]},
+        {"widths": []},
+        {"conv_bias": 3},
+        {"order": "relu"},
+        {"downsampling": "mean"},
+    ],
 )
 def test_cnn4_refuses_choices_that_it_does_not_have(setting):
     with pytest.raises(ValueError):
