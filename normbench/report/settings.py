@@ -34,5 +34,19 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def departures(base: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> str:
+    """The settings in which a config differs from another, as ``key=value, …``.
+
+    What a setting's ``_target_`` is follows from its name, and is left out.
+    """
+    known = flat(base, prefix)
+    return ", ".join(
+        f"{key}={_shown(value)}"
+        for key, value in sorted(flat(other, prefix).items())
+        if not key.endswith(("._target_", "._partial_"))
+        and (key not in known or canonical(known[key]) != canonical(value))
+    )
+
+
 def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)

@@ -28,7 +28,7 @@ def write_tables(results: Path) -> dict[Path, str]:
         File -> text.
     """
     texts = {}
-    for (data, model), records in _groups(
+    for (data, model), records in groups(
         read_all(results), lambda r: (r["config"]["data"]["name"], r["config"]["model"]["name"])
     ):
         path = Path(results) / "tables" / f"{_file_name(data)}_{_file_name(model)}.md"
@@ -47,7 +47,7 @@ def norm_table(records: list[Record]) -> str:
     cells = [
         group
         for _, group in sorted(
-            _groups(records, lambda r: (r["batch_size"], r["lr"])), key=lambda g: g[0], reverse=True
+            groups(records, lambda r: (r["batch_size"], r["lr"])), key=lambda g: g[0], reverse=True
         )
     ]
     means = [_mean(_measured(cell, "val_accuracy")) for cell in cells]
@@ -77,8 +77,8 @@ def norm_table(records: list[Record]) -> str:
 
 def _protocols(records: list[Record]) -> Iterable[str]:
     """Markdown for each protocol among the records of one dataset and model."""
-    protocols = _groups(records, lambda r: canonical(_protocol(r)))
-    labels = differences([_protocol(group[0]) for _, group in protocols])
+    protocols = groups(records, lambda r: canonical(protocol_of(r)))
+    labels = differences([protocol_of(group[0]) for _, group in protocols])
     for (_, group), label in zip(protocols, labels, strict=True):
         if label:
             yield f"Protocol: {label}\n"
@@ -90,15 +90,16 @@ def _protocols(records: list[Record]) -> Iterable[str]:
 def norm_tables(records: list[Record]) -> Iterable[tuple[str, str]]:
     """Heading and table for each norm among records of one protocol, in the article's order."""
     for name, of_name in sorted(
-        _groups(records, lambda r: r["config"]["norm"]["name"]), key=lambda g: _rank(g[0])
+        groups(records, lambda r: r["config"]["norm"]["name"]), key=lambda g: _rank(g[0])
     ):
-        variants = _groups(of_name, lambda r: canonical(r["config"]["norm"]))
+        variants = groups(of_name, lambda r: canonical(r["config"]["norm"]))
         labels = differences([group[0]["config"]["norm"] for _, group in variants])
         for (_, group), label in zip(variants, labels, strict=True):
             yield f"{name} ({label})" if label else name, norm_table(group)
 
 
-def _protocol(record: Record) -> dict[str, Any]:
+def protocol_of(record: Record) -> dict[str, Any]:
+    """The settings that a record shares with those of other norms and cells."""
     return {k: v for k, v in record["config"].items() if k not in ("norm", "grid")}
 
 
@@ -152,7 +153,7 @@ def _rank(name: str) -> tuple[int, str]:
     return (ARTICLE_ORDER.index(name) if known else len(ARTICLE_ORDER), name)
 
 
-def _groups(
+def groups(
     records: Iterable[Record], key: Callable[[Record], Hashable]
 ) -> list[tuple[Any, list[Record]]]:
     """Records by key, both sorted, so that files do not depend on the order of reading."""
