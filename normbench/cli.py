@@ -14,6 +14,7 @@ from normbench import __version__
 COMMANDS = {
     "run": "train every run of the grid that has no record yet, print the table",
     "table": "write the markdown tables anew, from the records alone",
+    "compare": "set the records beside the article's numbers",
     "bench": "measure speed against the loop people write and fastai's Learner",
     "data": "fetch, check and prepare a dataset, say what is there",
 }

@@ -112,6 +112,20 @@ class TableConfig:
 
 
 @dataclass
+class ArticleConfig:
+    """The article's cells under one protocol: what compare and claims look for."""
+
+    models: dict[str, Any] = MISSING
+    norms: dict[str, Any] = MISSING
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: dict[str, Any] = MISSING
+    schedule: dict[str, Any] = MISSING
+    train: TrainConfig = field(default_factory=TrainConfig)
+    grid: GridConfig = field(default_factory=GridConfig)
+    results: ResultsConfig = field(default_factory=ResultsConfig)
+
+
+@dataclass
 class DataCommandConfig:
     data: DataConfig = field(default_factory=DataConfig)
 
@@ -124,6 +138,7 @@ def register_schema() -> None:
         "table": TableConfig,
         "data": DataCommandConfig,
         "bench": BenchConfig,
+        "article": ArticleConfig,
     }.items():
         store.store(name=f"{command}_schema", node=schema)
 
@@ -176,14 +191,19 @@ def check_run(cfg: DictConfig) -> None:
     check_training(cfg)
 
 
+def check_train(train: TrainConfig) -> None:
+    """Raise UserError for a number of epochs or a precision that makes no sense."""
+    if train.epochs < 1:
+        raise UserError(f"train.epochs={train.epochs} is not valid: train at least 1 epoch")
+    if train.precision not in PRECISIONS:
+        raise UserError(
+            f"train.precision={train.precision} is not known: choose {', '.join(PRECISIONS)}"
+        )
+
+
 def check_training(cfg: DictConfig) -> None:
     """Raise UserError for what is wrong with the settings of any training."""
-    if cfg.train.epochs < 1:
-        raise UserError(f"train.epochs={cfg.train.epochs} is not valid: train at least 1 epoch")
-    if cfg.train.precision not in PRECISIONS:
-        raise UserError(
-            f"train.precision={cfg.train.precision} is not known: choose {', '.join(PRECISIONS)}"
-        )
+    check_train(cfg.train)
     if cfg.device not in DEVICES:
         raise UserError(f"device={cfg.device} is not known: choose {', '.join(DEVICES)}")
     if cfg.data.augment not in AUGMENTATIONS:
@@ -239,6 +259,24 @@ def outcome_settings(cfg: DictConfig, precision: str, identity: str | None) -> d
         "optimizer": plain["optimizer"],
         "schedule": plain["schedule"],
         "train": plain["train"] | {"precision": precision},
+    }
+
+
+def article_settings(cfg: DictConfig) -> dict[tuple[str, str], dict[str, Any]]:
+    """(model, norm) -> the outcome settings of a run, for all that the article covers.
+
+    Args:
+        cfg: an ``ArticleConfig``.
+    """
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    return {
+        (model["name"], norm["name"]): outcome_settings(
+            OmegaConf.create(plain | {"model": model, "norm": norm}),
+            plain["train"]["precision"],
+            identity=None,
+        )
+        for model in plain["models"].values()
+        for norm in plain["norms"].values()
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from normbench.records import read_all, write_atomically
 from normbench.report.settings import canonical, differences
+from normbench.report.welch import Sample
 
 ARTICLE_ORDER = (
     "none", "batchnorm", "batchnorm_eps", "running_batchnorm",
@@ -57,12 +58,12 @@ def norm_table(records: list[Record]) -> str:
         accuracy = _mean_std(_measured(cell, "val_accuracy"))
         if mean is not None and f"{mean:.2f}" == f"{best:.2f}":
             accuracy = f"**{accuracy}**"
-        notes = _notes(cell)
+        caveat = notes(cell, [seed for r in cell for seed in r["config"]["grid"]["seeds"]])
         rows.append(
             (
                 str(cell[0]["batch_size"]),
                 f"{cell[0]['lr']:g}",
-                f"{accuracy} ({notes})" if notes else accuracy,
+                f"{accuracy} ({caveat})" if caveat else accuracy,
                 _mean_std(_measured(cell, "val_loss")),
             )
         )
@@ -82,7 +83,7 @@ def _protocols(records: list[Record]) -> Iterable[str]:
     for (_, group), label in zip(protocols, labels, strict=True):
         if label:
             yield f"Protocol: {label}\n"
-        yield f"{_summary(group)}\n"
+        yield f"{summary(group)}\n"
         for heading, table in norm_tables(group):
             yield f"## {heading}\n\n{table}\n"
 
@@ -90,7 +91,7 @@ def _protocols(records: list[Record]) -> Iterable[str]:
 def norm_tables(records: list[Record]) -> Iterable[tuple[str, str]]:
     """Heading and table for each norm among records of one protocol, in the article's order."""
     for name, of_name in sorted(
-        groups(records, lambda r: r["config"]["norm"]["name"]), key=lambda g: _rank(g[0])
+        groups(records, lambda r: r["config"]["norm"]["name"]), key=lambda g: norm_rank(g[0])
     ):
         variants = groups(of_name, lambda r: canonical(r["config"]["norm"]))
         labels = differences([group[0]["config"]["norm"] for _, group in variants])
@@ -103,16 +104,24 @@ def protocol_of(record: Record) -> dict[str, Any]:
     return {k: v for k, v in record["config"].items() if k not in ("norm", "grid")}
 
 
-def _summary(records: list[Record]) -> str:
+def setting(records: Sequence[Record]) -> str:
+    """What records of one protocol have in common, in a line that tells nothing of hardware."""
     config = records[0]["config"]
     train = config["train"]
+    return (
+        f"{train['epochs']} epochs, {config['optimizer']['name']}, {config['schedule']['name']}, "
+        f"{config['data']['image_size']} px, {train['precision']}; validation split after the last "
+        f"epoch, mean ± standard deviation over seeds."
+    )
+
+
+def summary(records: Sequence[Record]) -> str:
+    """What records of one protocol have in common, and where they were measured."""
     devices = sorted({r["environment"]["device"] for r in records})
     commits = sorted({r["environment"]["commit"] or "release" for r in records})
     versions = sorted({r["environment"]["normbench"] for r in records})
     return (
-        f"{train['epochs']} epochs, {config['optimizer']['name']}, {config['schedule']['name']}, "
-        f"{config['data']['image_size']} px, {train['precision']}; validation split after the last "
-        f"epoch, mean ± standard deviation over seeds. Measured on {', '.join(devices)} with "
+        f"{setting(records)} Measured on {', '.join(devices)} with "
         f"normbench {', '.join(versions)} ({', '.join(commits)})."
     )
 
@@ -126,29 +135,25 @@ def _mean(values: list[float]) -> float | None:
 
 
 def _mean_std(values: list[float]) -> str:
-    if not values:
-        return "diverged"
-    if len(values) == 1:
-        return f"{values[0]:.2f}"
-    return f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"
+    return str(Sample.of(values) or "diverged")
 
 
-def _notes(cell: list[Record]) -> str:
-    """What a reader must know of a row: runs missing or diverged."""
-    wanted = {seed for r in cell for seed in r["config"]["grid"]["seeds"]}
-    wanted |= {r["seed"] for r in cell}
+def notes(cell: Sequence[Record], seeds: Iterable[int]) -> str:
+    """What a reader must know of a row: which of the runs that it should have diverged or lack."""
+    wanted = {*seeds, *(r["seed"] for r in cell)}
     diverged = sorted(r["seed"] for r in cell if r["status"] == "diverged")
     finished = len(cell) - len(diverged)
-    notes = []
+    parts = []
     if finished < len(wanted):
-        notes.append(f"{finished} of {len(wanted)} runs")
+        parts.append(f"{finished} of {len(wanted)} runs")
     if diverged:
-        seeds = ", ".join(map(str, diverged))
-        notes.append(f"seed{'s' if len(diverged) > 1 else ''} {seeds} diverged")
-    return "; ".join(notes)
+        names = ", ".join(map(str, diverged))
+        parts.append(f"seed{'s' if len(diverged) > 1 else ''} {names} diverged")
+    return "; ".join(parts)
 
 
-def _rank(name: str) -> tuple[int, str]:
+def norm_rank(name: str) -> tuple[int, str]:
+    """Sorts norms into the article's order, others after them by name."""
     known = name in ARTICLE_ORDER
     return (ARTICLE_ORDER.index(name) if known else len(ARTICLE_ORDER), name)
 

@@ -28,7 +28,9 @@ def test_every_command_has_help(normbench_command, command):
     assert list(normbench_command.folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [["table", "--help"], ["run", "--help"], ["table"]])
+@pytest.mark.parametrize(
+    "arguments", [["table", "--help"], ["run", "--help"], ["table"], ["compare"]]
+)
 def test_what_needs_no_torch_does_not_import_it(arguments, tmp_path):
     code = (
         "import sys\nfrom normbench.cli import main\n"
@@ -46,6 +48,7 @@ def test_what_needs_no_torch_does_not_import_it(arguments, tmp_path):
         ("normbench ", set(COMMANDS)),
         ("normbench ta", {"table"}),
         ("normbench run norm=group", {"norm=groupnorm"}),
+        ("normbench compare models.cnn4.w", {"models.cnn4.widths="}),
         ("normbench run train.ep", {"train.epochs="}),
         ("normbench table results.", {"results.dir="}),
     ],

@@ -134,6 +134,14 @@ def test_a_table_of_nothing(normbench_command):
     assert "nowhere" in wrong(normbench_command, "table", "results.dir=nowhere")
 
 
+@pytest.mark.parametrize("command", ["compare"])
+def test_nothing_to_look_at(normbench_command, command):
+    assert "holds no records" in wrong(normbench_command, command)
+    assert "nowhere" in wrong(normbench_command, command, "results.dir=nowhere")
+    assert "train.precision=fp8" in wrong(normbench_command, command, "train.precision=fp8")
+    assert "did you mean 'sgd'" in wrong(normbench_command, command, "optimizer=sgdd")
+
+
 def test_full_errors_on_request(normbench_command):
     code, _, err = normbench_command("run", "norm=batchnrm", HYDRA_FULL_ERROR="1")
     assert code != 0 and "Traceback" in err and "batchnrm" in err

@@ -1,0 +1,314 @@
+"""Ours beside the article's: cell by cell, and in sum, as markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import statistics
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from normbench.report.article import DECIMALS, RUNS, ArticleCell, calibrated_on
+from normbench.report.cells import Cell, Results
+from normbench.report.tables import norm_rank, summary
+from normbench.report.welch import Estimate, Sample, difference, spearman
+
+PAGE = 100  # characters a line
+ENOUGH_TO_RANK = 4  # norms
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A measure of a cell, ours and the article's; None where it is not known.
+
+    apart: ours minus the article's; for losses, of their logarithms.
+    """
+
+    ours: Sample | None
+    article: Sample | None
+    apart: Estimate | None
+
+    @property
+    def agrees(self) -> bool:
+        return self.apart is not None and self.apart.could_be_zero
+
+
+@dataclass(frozen=True)
+class Row:
+    """A cell, ours and the article's."""
+
+    cell: Cell
+    accuracy: Pair
+    loss: Pair
+
+    @property
+    def calibrated(self) -> bool:
+        return calibrated_on(self.cell.model, self.cell.norm)
+
+
+def compare(results: Results, article: Iterable[ArticleCell]) -> list[Row]:
+    """Every cell of the results and of the article, in the tables' order."""
+    theirs = {(c.model, c.norm, c.batch_size, c.lr): c for c in article}
+    models = list(dict.fromkeys(model for model, *_ in [*results.cells, *theirs]))
+    keys = sorted(
+        results.cells.keys() | theirs.keys(),
+        key=lambda k: (models.index(k[0]), norm_rank(k[1]), -k[2], -k[3]),
+    )
+    return [_row(results.cells.get(key) or Cell(*key, seeds=()), theirs.get(key)) for key in keys]
+
+
+def _row(cell: Cell, article: ArticleCell | None) -> Row:
+    accuracy = article and _published(article.accuracy_mean, article.accuracy_std)
+    loss = article and _published(article.loss_mean, article.loss_std)
+    return Row(
+        cell,
+        Pair(cell.accuracy, accuracy, _apart(cell.accuracy, accuracy)),
+        Pair(cell.loss, loss, _apart(cell.loss and cell.loss.log(), loss and loss.log())),
+    )
+
+
+def _published(mean: float | None, std: float | None) -> Sample | None:
+    return None if mean is None else Sample(mean, std, RUNS, unit=10**-DECIMALS)
+
+
+def _apart(ours: Sample | None, article: Sample | None) -> Estimate | None:
+    return difference(ours, article) if ours and article else None
+
+
+def rank_correlations(
+    rows: Iterable[Row],
+) -> dict[tuple[str, int, float], tuple[int, float | None]]:
+    """How alike norms rank within a cell, by accuracy.
+
+    Returns:
+        (model, batch size, learning rate) -> how many norms have both numbers, and Spearman's rank
+        correlation, if they are enough.
+    """
+    pairs: dict[tuple[str, int, float], list[Pair]] = {}
+    for row in rows:
+        if row.accuracy.ours and row.accuracy.article:
+            cell = row.cell
+            pairs.setdefault((cell.model, cell.batch_size, cell.lr), []).append(row.accuracy)
+    return {
+        key: (
+            len(of),
+            spearman([p.ours.mean for p in of], [p.article.mean for p in of])
+            if len(of) >= ENOUGH_TO_RANK
+            else None,
+        )
+        for key, of in pairs.items()
+    }
+
+
+def markdown(results: Results, rows: Sequence[Row]) -> str:
+    """The whole comparison, summary first."""
+    parts = ["# Ours and the article's"]
+    parts += [_filled(f"{model}: {summary(of)}") for model, of in results.records.items()]
+    parts += [_filled(f"Not looked at: {'; '.join(results.others)}.")] if results.others else []
+    if any(row.accuracy.apart for row in rows):
+        parts += ["## In sum", _summary(rows), *map(_filled, _in_words(rows))]
+        parts += ["## Ranks of norms within a cell", *_ranks(rows)]
+    else:
+        parts += ["No cell has a number of ours and of the article's: there is nothing to compare."]
+    for model in dict.fromkeys(row.cell.model for row in rows):
+        parts += _model(model, [row for row in rows if row.cell.model == model])
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(rows: Sequence[Row]) -> str:
+    kinds = [
+        (
+            f"{model}, {what}",
+            [r for r in rows if (r.cell.model, r.calibrated) == (model, calibrated)],
+        )
+        for model in dict.fromkeys(row.cell.model for row in rows)
+        for calibrated, what in ((True, "calibrated on"), (False, "predicted"))
+    ]
+    kinds = [(name, of) for name, of in kinds if any(row.accuracy.apart for row in of)]
+    if len(kinds) > 1:
+        kinds.append(("all", list(rows)))
+    lines = []
+    for name, of in kinds:
+        lines.append((name, "accuracy", *_in_sum([row.accuracy for row in of])))
+        lines.append(("", "log loss", *_in_sum([row.loss for row in of])))
+    return _table(lines, ("cells", "", "agree", "mean", "largest"), "llrrr")
+
+
+def _in_sum(pairs: Sequence[Pair]) -> tuple[str, str, str]:
+    """How many agree, mean and largest absolute difference."""
+    apart = [abs(pair.apart.value) for pair in pairs if pair.apart]
+    if not apart:
+        return ("–",) * 3
+    agree = sum(pair.agrees for pair in pairs)
+    return f"{agree} of {len(apart)}", f"{statistics.fmean(apart):.3f}", f"{max(apart):.3f}"
+
+
+def _in_words(rows: Sequence[Row]) -> Iterable[str]:
+    """What the summary means, and what it can and cannot tell."""
+    accuracies = [(row.accuracy, row.cell) for row in rows if row.accuracy.apart]
+    losses = [(row.loss, row.cell) for row in rows if row.loss.apart]
+    furthest, passing = [], []
+    for pairs, name in ((accuracies, "accuracy"), (losses, "loss")):
+        if pairs:
+            pair, cell = max(pairs, key=lambda of: abs(of[0].apart.value))
+            furthest.append(f"in {name} {cell} ({pair.ours.mean:.2f} for {pair.article.mean:.2f})")
+            passing.append(statistics.median(pair.apart.half_width for pair, _ in pairs))
+    yield f"Mean and largest absolute difference. Furthest apart: {', '.join(furthest)}."
+    left_out = [row.cell for row in rows if row.accuracy.article and not row.accuracy.apart]
+    if left_out:
+        diverged = [str(cell) for cell in left_out if cell.records]
+        yield (
+            f"Not among them: {len(left_out) - len(diverged)} cells of the article's not run here"
+            + (f", and diverged here: {', '.join(diverged)}." if diverged else ".")
+        )
+    yield (
+        "A cell agrees (✓) where the 95% interval of the difference holds 0: Welch's t on means "
+        "and standard deviations, with the article's rounding to two decimals as a further error. "
+        "Losses are compared as logarithms; a ratio is ours over the article's."
+    )
+    yield (
+        f"What that can tell: in half of the cells, spreads being what they are, a difference in "
+        f"accuracy passes for agreement up to {passing[0]:.2f}"
+        + (f", a ratio of losses up to {math.exp(passing[1]):.2f}" if losses else "")
+        + ". So agreement means not told apart by so few runs, not equal; and about one in "
+        "twenty cells that are equal is called different (✗) by chance."
+    )
+
+
+def _ranks(rows: Sequence[Row]) -> Iterable[str]:
+    of_all = rank_correlations(rows)
+    of_predicted = rank_correlations(row for row in rows if not row.calibrated)
+    if all(correlation is None for _, correlation in of_all.values()):
+        most = max(norms for norms, _ in of_all.values())
+        yield _filled(
+            f"Not enough norms to correlate: {most} of a cell have both numbers, and it takes "
+            f"{ENOUGH_TO_RANK}."
+        )
+        return
+    lines = []
+    for cell, (norms, correlation) in of_all.items():
+        model, batch_size, lr = cell
+        few, of_few = of_predicted.get(cell, (0, None))
+        ranks = (str(norms), _correlation(correlation), str(few), _correlation(of_few))
+        lines.append((model, str(batch_size), f"{lr:g}", *ranks))
+    yield _table(
+        lines, ("model", "bs", "lr", "norms", "Spearman", "predicted", "Spearman"), "lrrrrrr"
+    )
+    yield _filled(
+        "Spearman's rank correlation of mean accuracies, ours and the article's: of all norms, and "
+        f"of those that the protocol was not calibrated on. From {ENOUGH_TO_RANK} norms on."
+    )
+
+
+def _correlation(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.2f}"
+
+
+def _model(model: str, rows: Sequence[Row]) -> Iterable[str]:
+    """A table for each norm that one side has numbers of; the others are named."""
+    norms: dict[str, list[Row]] = {}
+    for row in rows:
+        norms.setdefault(row.cell.norm, []).append(row)
+    unknown = []
+    for norm, of_norm in norms.items():
+        run = any(row.cell.records for row in of_norm)
+        published = any(row.accuracy.article for row in of_norm)
+        if not run and not published:
+            unknown.append(norm)
+            continue
+        kind = "calibrated on" if of_norm[0].calibrated else "predicted"
+        yield f"## {model}, {norm} ({kind if published else 'not known from the article'})"
+        yield _table(
+            [_line(row) for row in of_norm],
+            ("bs", "lr", "Accuracy", "article's", "difference", "Loss", "article's", "ratio"),
+            "rrllllll",
+        )
+        caveats = [
+            f"bs={row.cell.batch_size} lr={row.cell.lr:g}: {row.cell.caveat}"
+            for row in of_norm
+            if row.cell.records and row.cell.caveat
+        ]
+        if caveats:
+            yield _filled(f"Incomplete: {', '.join(caveats)}.")
+    if unknown:
+        yield f"## {model}, neither run here nor known from the article"
+        yield _filled(f"{', '.join(unknown)}.")
+
+
+def _line(row: Row) -> tuple[str, ...]:
+    cell, accuracy, loss = row.cell, row.accuracy, row.loss
+    missing = "diverged" if cell.records else "not run"
+    apart = ratio = ""
+    if accuracy.apart:
+        value = round(accuracy.apart.value, 2) + 0.0  # no -0.00
+        apart = f"{value:+.2f} ± {accuracy.apart.half_width:.2f} {_mark(accuracy)}"
+    if loss.apart:
+        ratio = f"{math.exp(loss.apart.value):.2f} {_mark(loss)}"
+    return (
+        *(str(cell.batch_size), f"{cell.lr:g}"),
+        *(str(accuracy.ours or missing), str(accuracy.article or "–"), apart),
+        *(str(loss.ours or missing), str(loss.article or "–"), ratio),
+    )
+
+
+def _mark(pair: Pair) -> str:
+    return "✓" if pair.agrees else "✗"
+
+
+def _table(lines: Iterable[Sequence[str]], headers: Sequence[str], align: str) -> str:
+    sides = {"l": "left", "r": "right"}
+    return tabulate(
+        lines,
+        headers=headers,
+        tablefmt="github",
+        disable_numparse=True,
+        colalign=[sides[side] for side in align],
+    )
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, PAGE, break_long_words=False, break_on_hyphens=False)
+
+
+def as_csv(rows: Iterable[Row]) -> str:
+    """One line a cell; numbers that are not known are left empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        [
+            *("model", "norm", "batch_size", "lr", "calibrated_on", "runs", "diverged"),
+            *(
+                f"{measure}{what}"
+                for measure, apart in (("accuracy", "difference"), ("loss", "log_ratio"))
+                for what in (
+                    *("_mean", "_std", "_article_mean", "_article_std"),
+                    *(f"_{apart}", f"_{apart}_half_width", "_agrees"),
+                )
+            ),
+        ]
+    )
+    for row in rows:
+        cell = row.cell
+        finished = len(cell.finished)
+        writer.writerow(
+            [
+                *(cell.model, cell.norm, cell.batch_size, f"{cell.lr:g}"),
+                *("yes" if row.calibrated else "no", finished, len(cell.records) - finished),
+                *_values(row.accuracy),
+                *_values(row.loss),
+            ]
+        )
+    return text.getvalue()
+
+
+def _values(pair: Pair) -> list[str]:
+    numbers = [
+        *((sample and sample.mean, sample and sample.std) for sample in (pair.ours, pair.article)),
+        (pair.apart and pair.apart.value, pair.apart and pair.apart.half_width),
+    ]
+    agrees = ("yes" if pair.agrees else "no") if pair.apart else ""
+    return [*("" if n is None else f"{n:.4f}" for pair in numbers for n in pair), agrees]

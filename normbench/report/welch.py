@@ -1,0 +1,123 @@
+"""What a few runs a side can tell: Welch's t for differences, and for sums of several means."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+ALPHA = 0.05  # two-sided, for every interval and every test
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is known of the numbers that some runs came to.
+
+    std: the sample standard deviation; None where it is not known.
+    unit: of the last decimal, where mean and std are known rounded; 0 where they are exact.
+    """
+
+    mean: float
+    std: float | None
+    runs: int
+    unit: float = 0.0
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Sample | None:
+        """None of no values; of one, the standard deviation is not known."""
+        if not values:
+            return None
+        std = statistics.stdev(values) if len(values) > 1 else None
+        return cls(statistics.fmean(values), std, len(values))
+
+    def log(self) -> Sample:
+        """The logarithm of a positive mean; its spread to first order."""
+        std = None if self.std is None else self.std / self.mean
+        return Sample(math.log(self.mean), std, self.runs, self.unit / self.mean)
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" + ("" if self.std is None else f" ± {self.std:.2f}")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and the half-width of its two-sided 95% interval."""
+
+    value: float
+    half_width: float
+
+    @property
+    def low(self) -> float:
+        return self.value - self.half_width
+
+    @property
+    def high(self) -> float:
+        return self.value + self.half_width
+
+    @property
+    def could_be_zero(self) -> bool:
+        return self.low <= 0 <= self.high
+
+
+def difference(one: Sample, other: Sample) -> Estimate | None:
+    """One mean minus the other: ``contrast`` of two."""
+    return contrast((1, one), (-1, other))
+
+
+def contrast(*terms: tuple[float, Sample]) -> Estimate | None:
+    """A weighted sum of means that were measured independently, with its 95% interval.
+
+    Welch's t, for any number of means: no spread is assumed to be the same as another, degrees of
+    freedom are Satterthwaite's. A sample without a spread of its own is taken to spread as the
+    others do. Rounding is an error that is uniform within the last decimal, of variance unit²/12,
+    of a mean as well as of a run: so a standard deviation that was rounded to 0 is not taken for 0.
+    Its variance is known, not estimated, and costs no degrees of freedom (GUM, JCGM 100:2008,
+    F.2.2.1 and G.4).
+
+    Args:
+        terms: weight and sample, each.
+
+    Returns:
+        None where no sample has a spread.
+    """
+    spread = [(weight, s) for weight, s in terms if s.std is not None]
+    if not spread:
+        return None
+    freedom = sum(s.runs - 1 for _, s in spread)
+    borrowed = sum(weight**2 / s.runs for weight, s in terms if s.std is None) / freedom
+    variance = sum(weight**2 * s.unit**2 / 12 for weight, s in terms)
+    doubt = 0.0  # in the variance that is estimated
+    for weight, s in spread:
+        own = weight**2 / s.runs + borrowed * (s.runs - 1)
+        part = own * (s.std**2 + s.unit**2 / 12)
+        variance += part
+        doubt += part**2 / (s.runs - 1)
+    value = math.fsum(weight * s.mean for weight, s in terms)
+    if not variance:
+        return Estimate(value, 0.0)
+    degrees = variance**2 / doubt if doubt else math.inf
+    return Estimate(value, _quantile(degrees) * math.sqrt(variance))
+
+
+def _quantile(degrees: float) -> float:
+    """Of Student's t, for a two-sided interval."""
+    from scipy.special import ndtri, stdtrit
+
+    upper = 1 - ALPHA / 2
+    return float(ndtri(upper) if math.isinf(degrees) else stdtrit(degrees, upper))
+
+
+def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Rank correlation, equal numbers sharing their ranks; None where all of a side are equal."""
+    try:
+        return statistics.correlation(_ranks(one), _ranks(other))
+    except statistics.StatisticsError:
+        return None
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    return [
+        sum(other < value for other in values) + sum(other == value for other in values) / 2
+        for value in values
+    ]

@@ -1,0 +1,73 @@
+"""Made-up records of the article's cells under the default protocol."""
+
+from functools import cache
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+
+from normbench.config import article_settings, register_schema, run_key
+from normbench.records import RecordStore
+from normbench.report.cells import select
+
+GRID = {"batch_size": [128, 2], "lr": [0.01, 0.001], "seeds": [0, 1, 2]}
+CELLS = [(bs, lr) for bs in GRID["batch_size"] for lr in GRID["lr"]]
+
+
+@cache
+def settings(*overrides):
+    """(model, norm) -> outcome settings, as compare looks for them."""
+    register_schema()
+    GlobalHydra.instance().clear()
+    with initialize_config_module("normbench.configs", version_base="1.3"):
+        return article_settings(compose("compare", overrides=list(overrides)))
+
+
+def record(
+    model="cnn4", norm="batchnorm", batch_size=128, lr=0.01, seed=0, accuracy=0.5, loss=1.5,
+    seconds=10.0, status="finished", protocol=(), precision="fp32", **norm_settings,
+):  # fmt: skip
+    """One run's record. norm_settings: of its layer, other than the config's."""
+    config = dict(settings(f"train.precision={precision}", *protocol)[model, norm])
+    if norm_settings:
+        config["norm"] = config["norm"] | {"layer": config["norm"]["layer"] | norm_settings}
+    epoch = {"train_loss": loss, "val_loss": loss, "val_accuracy": accuracy}
+    return {
+        "schema": 1,
+        "key": run_key(config, batch_size, lr, seed),
+        "config": config | {"grid": GRID},
+        "batch_size": batch_size,
+        "lr": lr,
+        "seed": seed,
+        "epochs": [epoch | {"val_accuracy": 0.0}, epoch] if status == "finished" else [],
+        "status": status,
+        "train_seconds": seconds,
+        "evaluation_seconds": 1.0,
+        "images_per_second": 100.0,
+        "environment": {"device": "a CPU", "commit": "abc", "normbench": "0.1"},
+    }
+
+
+def runs(norm, batch_size=128, lr=0.01, accuracy=0.5, spread=0.01, loss=1.5, **changes):
+    """A cell's three runs: mean and sample standard deviation of the accuracy are those given."""
+    return [
+        record(
+            norm=norm, batch_size=batch_size, lr=lr, seed=seed, accuracy=accuracy + step * spread,
+            loss=loss * (1 + step / 100), **changes,
+        )
+        for seed, step in enumerate((-1, 0, 1))
+    ]  # fmt: skip
+
+
+def results(records, precision="auto", protocol=()):
+    """The cells that records are of."""
+    wanted = settings(*protocol, f"train.precision={precision}")
+    return select(records, wanted, (GRID["batch_size"], GRID["lr"], GRID["seeds"]))
+
+
+def store(folder, records):
+    """Records as files below a results folder."""
+    files = RecordStore(folder)
+    files.make_writable()
+    for one in records:
+        files.write(one)
+    return folder

@@ -1,0 +1,152 @@
+"""Ours beside the article's: every cell accounted for, agreement by the numbers."""
+
+import csv
+import io
+import math
+import re
+
+import pytest
+from made_up import CELLS, record, results, runs
+from scipy import stats
+
+from normbench.report import comparison_figure
+from normbench.report.article import ArticleCell
+from normbench.report.comparison import as_csv, compare, markdown, rank_correlations
+
+NORMS = ("none", "batchnorm", "batchnorm_eps", "layernorm", "groupnorm", "ws_bcn")
+
+
+def article(norm="none", batch_size=128, lr=0.01, accuracy=0.47, std=0.01, loss=1.59, loss_std=0.1):
+    return ArticleCell("cnn4", norm, batch_size, lr, accuracy, std, loss, loss_std)
+
+
+def row_of(records, cells, key=("cnn4", "none", 128, 0.01)):
+    return next(
+        row
+        for row in compare(results(records), cells)
+        if (row.cell.model, row.cell.norm, row.cell.batch_size, row.cell.lr) == key
+    )
+
+
+def test_a_cell_as_the_article_has_it_agrees_and_one_far_off_does_not():
+    near = row_of(runs("none", accuracy=0.478, loss=1.60), [article()])
+    assert near.accuracy.agrees and near.loss.agrees
+    far = row_of(runs("none", accuracy=0.60, loss=1.0), [article()])
+    assert not far.accuracy.agrees and not far.loss.agrees
+    assert far.accuracy.apart.value == pytest.approx(0.13)
+    assert far.loss.apart.value == pytest.approx(math.log(1.0 / 1.59))
+
+
+def test_agreement_is_welchs_t_that_knows_of_the_rounding():
+    row = row_of(runs("none", accuracy=0.475, spread=0.002), [article(std=0.0)])
+    plain = stats.ttest_ind_from_stats(0.475, 0.002, 3, 0.47, 0.0, 3, equal_var=False)
+    assert plain.pvalue < 0.05, "told apart if the article's numbers were exact"
+    assert row.accuracy.agrees, "but 0.47 ± 0.00 can be 0.4749 ± 0.0049"
+
+
+def test_what_the_article_or_the_records_lack_is_shown_as_such():
+    cells = [article(), article("batchnorm", std=None, loss=None, loss_std=None)]
+    found = results(runs("batchnorm") + runs("groupnorm"))
+    rows = compare(found, cells)
+    text = markdown(found, rows)
+    assert re.search(r"cnn4, none \(calibrated on\)\n\n.*\n.*\n\| +128 \| +0.01 \| not run", text)
+    assert "cnn4, groupnorm (not known from the article)" in text
+    assert "resnet18, neither run here nor known from the article" in text
+    assert "1 cells of the article's not run here" in text
+    (batchnorm,) = [r for r in rows if r.cell.norm == "batchnorm" and r.accuracy.article]
+    assert batchnorm.accuracy.apart and batchnorm.loss.apart is None
+
+
+def test_cells_that_diverged_or_are_incomplete_are_named():
+    records = [record(norm="none", seed=s, status="diverged") for s in range(3)]
+    records += runs("batchnorm")[:2]
+    found = results(records)
+    text = markdown(found, compare(found, [article(), article("batchnorm")]))
+    assert "diverged here: cnn4 none bs=128 lr=0.01." in text
+    assert "bs=128 lr=0.01: 0 of 3 runs; seeds 0, 1, 2 diverged." in text
+    assert "bs=128 lr=0.01: 2 of 3 runs." in text
+
+
+def test_nothing_to_compare():
+    found = results(runs("none"))
+    assert "nothing to compare" in markdown(found, compare(found, []))
+
+
+def test_the_summary_tells_calibrated_cells_from_predicted_ones():
+    records = runs("none", accuracy=0.48) + runs("groupnorm", accuracy=0.60)
+    found = results(records)
+    text = markdown(found, compare(found, [article(), article("groupnorm", accuracy=0.40)]))
+    lines = [[w.strip() for w in line.split("|")[1:-1]] for line in text.splitlines()]
+    assert ["cnn4, calibrated on", "accuracy", "1 of 1", "0.010", "0.010"] in lines
+    assert ["cnn4, predicted", "accuracy", "0 of 1", "0.200", "0.200"] in lines
+    assert ["all", "accuracy", "1 of 2", "0.105", "0.200"] in lines
+    assert "in accuracy cnn4 groupnorm bs=128 lr=0.01 (0.60 for 0.40)" in " ".join(text.split())
+
+
+def many(norms=NORMS):
+    """Cells of several norms, ours ranked as the article's but for the first two."""
+    ours = {norm: 0.4 + place / 50 for place, norm in enumerate(norms)}
+    theirs = {
+        norm: 0.38 + place / 50 for place, norm in enumerate((norms[1], norms[0], *norms[2:]))
+    }
+    found = results([r for n in norms for bs, lr in CELLS for r in runs(n, bs, lr, ours[n])])
+    cells = [article(n, bs, lr, round(theirs[n], 2)) for n in norms for bs, lr in CELLS]
+    return found, compare(found, cells), (list(ours.values()), [theirs[n] for n in norms])
+
+
+def test_norms_are_ranked_within_a_cell():
+    found, rows, (ours, theirs) = many()
+    correlations = rank_correlations(rows)
+    assert set(correlations) == {("cnn4", bs, lr) for bs, lr in CELLS}
+    expected = stats.spearmanr(ours, theirs).statistic
+    for norms, correlation in correlations.values():
+        assert norms == 6 and correlation == pytest.approx(expected)
+    predicted = rank_correlations(row for row in rows if not row.calibrated)
+    assert predicted["cnn4", 2, 0.001] == (3, None), "three norms are not enough"
+    assert "+0.94" in markdown(found, rows)
+
+
+def test_few_norms_are_not_ranked():
+    found, rows, _ = many(NORMS[:3])
+    assert "Not enough norms to correlate: 3 of a cell" in markdown(found, rows)
+
+
+def test_a_page_is_100_characters_wide():
+    found, rows, _ = many()
+    assert max(map(len, markdown(found, rows).splitlines())) <= 100
+
+
+def test_the_csv_has_a_line_a_cell_and_no_invented_number():
+    found = results(runs("none", accuracy=0.478))
+    lines = list(csv.DictReader(io.StringIO(as_csv(compare(found, [article()])))))
+    assert len(lines) == 64
+    one = lines[0]
+    assert (one["model"], one["norm"], one["batch_size"], one["lr"]) == (
+        "cnn4",
+        "none",
+        "128",
+        "0.01",
+    )
+    assert (one["calibrated_on"], one["runs"], one["diverged"]) == ("yes", "3", "0")
+    assert (one["accuracy_mean"], one["accuracy_article_mean"]) == ("0.4780", "0.4700")
+    assert (one["accuracy_difference"], one["accuracy_agrees"]) == ("0.0080", "yes")
+    assert float(one["loss_log_ratio"]) == pytest.approx(math.log(1.5 / 1.59), abs=1e-4)
+    assert {lines[1][name] for name in one if "loss" in name or "accuracy" in name} == {""}
+
+
+def test_the_figure_is_the_same_bytes_and_has_a_panel_for_each_cell_of_the_article(tmp_path):
+    found, rows, _ = many()
+    one = comparison_figure.draw(found, rows, tmp_path / "one")
+    other = comparison_figure.draw(found, rows, tmp_path / "other")
+    assert [p.read_bytes() for p in one] == [p.read_bytes() for p in other]
+    svg = one[1].read_text()
+    for bs, lr in CELLS:
+        assert f"<!-- batch size {bs}, learning rate {lr:g} -->" in svg
+    for norm in NORMS:
+        assert f"<!-- {norm} -->" in svg
+
+
+def test_no_figure_of_nothing(tmp_path):
+    found = results(runs("none"))
+    assert comparison_figure.draw(found, compare(found, []), tmp_path / "x") == []
+    assert list(tmp_path.iterdir()) == []
