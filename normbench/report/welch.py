@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-ALPHA = 0.05  # two-sided, for every interval and every test
+ALPHA = 0.05  # two-sided
 
 
 @dataclass(frozen=True)
@@ -42,22 +42,23 @@ class Sample:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and the half-width of its two-sided 95% interval."""
+    """A number and the ends of its two-sided interval: 95%, unless another alpha was asked for."""
 
     value: float
-    half_width: float
+    low: float
+    high: float
 
     @property
-    def low(self) -> float:
-        return self.value - self.half_width
-
-    @property
-    def high(self) -> float:
-        return self.value + self.half_width
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
 
     @property
     def could_be_zero(self) -> bool:
         return self.low <= 0 <= self.high
+
+    def exp(self) -> Estimate:
+        """Of a logarithm, the number itself."""
+        return Estimate(math.exp(self.value), math.exp(self.low), math.exp(self.high))
 
 
 def difference(one: Sample, other: Sample) -> Estimate | None:
@@ -65,8 +66,8 @@ def difference(one: Sample, other: Sample) -> Estimate | None:
     return contrast((1, one), (-1, other))
 
 
-def contrast(*terms: tuple[float, Sample]) -> Estimate | None:
-    """A weighted sum of means that were measured independently, with its 95% interval.
+def contrast(*terms: tuple[float, Sample], alpha: float = ALPHA) -> Estimate | None:
+    """A weighted sum of means that were measured independently, with its 1 - alpha interval.
 
     Welch's t, for any number of means: no spread is assumed to be the same as another, degrees of
     freedom are Satterthwaite's. A sample without a spread of its own is taken to spread as the
@@ -81,30 +82,46 @@ def contrast(*terms: tuple[float, Sample]) -> Estimate | None:
     Returns:
         None where no sample has a spread.
     """
-    spread = [(weight, s) for weight, s in terms if s.std is not None]
-    if not spread:
+    known = [(weight, s) for weight, s in terms if s.std is not None]
+    if not known:
         return None
-    freedom = sum(s.runs - 1 for _, s in spread)
+    freedom = sum(s.runs - 1 for _, s in known)
     borrowed = sum(weight**2 / s.runs for weight, s in terms if s.std is None) / freedom
     variance = sum(weight**2 * s.unit**2 / 12 for weight, s in terms)
     doubt = 0.0  # in the variance that is estimated
-    for weight, s in spread:
+    for weight, s in known:
         own = weight**2 / s.runs + borrowed * (s.runs - 1)
         part = own * (s.std**2 + s.unit**2 / 12)
         variance += part
         doubt += part**2 / (s.runs - 1)
     value = math.fsum(weight * s.mean for weight, s in terms)
     if not variance:
-        return Estimate(value, 0.0)
+        return Estimate(value, value, value)
     degrees = variance**2 / doubt if doubt else math.inf
-    return Estimate(value, _quantile(degrees) * math.sqrt(variance))
+    half_width = _quantile(degrees, alpha) * math.sqrt(variance)
+    return Estimate(value, value - half_width, value + half_width)
 
 
-def _quantile(degrees: float) -> float:
+def spread(sample: Sample) -> Estimate | None:
+    """A standard deviation with its 95% interval, if runs are normally distributed; None of one."""
+    from scipy.special import chdtri
+
+    if sample.std is None:
+        return None
+    degrees = sample.runs - 1
+    # chdtri is the inverse of the upper tail
+    low, high = (
+        sample.std * math.sqrt(degrees / chdtri(degrees, tail))
+        for tail in (ALPHA / 2, 1 - ALPHA / 2)
+    )
+    return Estimate(sample.std, float(low), float(high))
+
+
+def _quantile(degrees: float, alpha: float) -> float:
     """Of Student's t, for a two-sided interval."""
     from scipy.special import ndtri, stdtrit
 
-    upper = 1 - ALPHA / 2
+    upper = 1 - alpha / 2
     return float(ndtri(upper) if math.isinf(degrees) else stdtrit(degrees, upper))
 
 

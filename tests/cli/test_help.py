@@ -48,7 +48,7 @@ def test_what_needs_no_torch_does_not_import_it(arguments, tmp_path):
         ("normbench ", set(COMMANDS)),
         ("normbench ta", {"table"}),
         ("normbench run norm=group", {"norm=groupnorm"}),
-        ("normbench compare models.cnn4.w", {"models.cnn4.widths="}),
+        ("normbench compare models.cnn4.h", {"models.cnn4.head="}),
         ("normbench run train.ep", {"train.epochs="}),
         ("normbench table results.", {"results.dir="}),
     ],

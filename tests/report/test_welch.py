@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from normbench.report.welch import Estimate, Sample, contrast, difference, spearman
+from normbench.report.welch import Estimate, Sample, contrast, difference, spearman, spread
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,29 @@ def test_a_sample_of_runs():
 
 
 def test_an_interval_holds_zero_up_to_its_ends():
-    assert Estimate(0.1, 0.1).could_be_zero and Estimate(-0.1, 0.1).could_be_zero
-    assert not Estimate(0.1, 0.09).could_be_zero and Estimate(0, 0).could_be_zero
+    assert Estimate(0.1, 0, 0.2).could_be_zero and Estimate(-0.1, -0.2, 0).could_be_zero
+    assert not Estimate(0.1, 0.01, 0.19).could_be_zero and Estimate(0, 0, 0).could_be_zero
+
+
+def test_a_smaller_alpha_widens_the_interval():
+    one, other = [0.58, 0.60, 0.65], [0.41, 0.47, 0.44, 0.40]
+    interval = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.99)
+    ours = contrast((1, Sample.of(one)), (-1, Sample.of(other)), alpha=0.01)
+    assert (ours.low, ours.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_the_spread_of_three_runs_is_hardly_known():
+    # by hand: chi-squared with 2 degrees of freedom is -2 ln(tail): .02 √(2 / 7.378), √(2 / .0506)
+    found = spread(Sample(0.5, 0.02, 3))
+    assert (found.value, found.low, found.high) == pytest.approx((0.02, 0.01041, 0.12569), rel=1e-3)
+    low, high = (0.02 * math.sqrt(4 / stats.chi2.ppf(p, 4)) for p in (0.975, 0.025))
+    found = spread(Sample(0.5, 0.02, 5))
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert spread(Sample(0.5, None, 1)) is None
+
+
+def test_the_exponential_of_an_estimate():
+    assert Estimate(0, math.log(0.5), math.log(2)).exp() == Estimate(1, 0.5, 2)
 
 
 def test_rank_correlation_is_scipys_ties_included():
