@@ -15,6 +15,7 @@ COMMANDS = {
     "run": "train every run of the grid that has no record yet, print the table",
     "table": "write the markdown tables anew, from the records alone",
     "compare": "set the records beside the article's numbers",
+    "claims": "judge the article's claims from the records",
     "bench": "measure speed against the loop people write and fastai's Learner",
     "data": "fetch, check and prepare a dataset, say what is there",
 }

@@ -6,18 +6,15 @@ import csv
 import io
 import math
 import statistics
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from tabulate import tabulate
 
 from normbench.report.article import DECIMALS, RUNS, ArticleCell, calibrated_on
 from normbench.report.cells import Cell, Results
 from normbench.report.tables import norm_rank, summary
+from normbench.report.text import filled, table
 from normbench.report.welch import Estimate, Sample, difference, spearman
 
-PAGE = 100  # characters a line
 ENOUGH_TO_RANK = 4  # norms
 
 
@@ -107,10 +104,10 @@ def rank_correlations(
 def markdown(results: Results, rows: Sequence[Row]) -> str:
     """The whole comparison, summary first."""
     parts = ["# Ours and the article's"]
-    parts += [_filled(f"{model}: {summary(of)}") for model, of in results.records.items()]
-    parts += [_filled(f"Not looked at: {'; '.join(results.others)}.")] if results.others else []
+    parts += [filled(f"{model}: {summary(of)}") for model, of in results.records.items()]
+    parts += [filled(f"Not looked at: {'; '.join(results.others)}.")] if results.others else []
     if any(row.accuracy.apart for row in rows):
-        parts += ["## In sum", _summary(rows), *map(_filled, _in_words(rows))]
+        parts += ["## In sum", _summary(rows), *map(filled, _in_words(rows))]
         parts += ["## Ranks of norms within a cell", *_ranks(rows)]
     else:
         parts += ["No cell has a number of ours and of the article's: there is nothing to compare."]
@@ -135,7 +132,7 @@ def _summary(rows: Sequence[Row]) -> str:
     for name, of in kinds:
         lines.append((name, "accuracy", *_in_sum([row.accuracy for row in of])))
         lines.append(("", "log loss", *_in_sum([row.loss for row in of])))
-    return _table(lines, ("cells", "", "agree", "mean", "largest"), "llrrr")
+    return table(lines, ("cells", "", "agree", "mean", "largest"), "llrrr")
 
 
 def _in_sum(pairs: Sequence[Pair]) -> tuple[str, str, str]:
@@ -184,7 +181,7 @@ def _ranks(rows: Sequence[Row]) -> Iterable[str]:
     of_predicted = rank_correlations(row for row in rows if not row.calibrated)
     if all(correlation is None for _, correlation in of_all.values()):
         most = max(norms for norms, _ in of_all.values())
-        yield _filled(
+        yield filled(
             f"Not enough norms to correlate: {most} of a cell have both numbers, and it takes "
             f"{ENOUGH_TO_RANK}."
         )
@@ -195,10 +192,10 @@ def _ranks(rows: Sequence[Row]) -> Iterable[str]:
         few, of_few = of_predicted.get(cell, (0, None))
         ranks = (str(norms), _correlation(correlation), str(few), _correlation(of_few))
         lines.append((model, str(batch_size), f"{lr:g}", *ranks))
-    yield _table(
+    yield table(
         lines, ("model", "bs", "lr", "norms", "Spearman", "predicted", "Spearman"), "lrrrrrr"
     )
-    yield _filled(
+    yield filled(
         "Spearman's rank correlation of mean accuracies, ours and the article's: of all norms, and "
         f"of those that the protocol was not calibrated on. From {ENOUGH_TO_RANK} norms on."
     )
@@ -222,7 +219,7 @@ def _model(model: str, rows: Sequence[Row]) -> Iterable[str]:
             continue
         kind = "calibrated on" if of_norm[0].calibrated else "predicted"
         yield f"## {model}, {norm} ({kind if published else 'not known from the article'})"
-        yield _table(
+        yield table(
             [_line(row) for row in of_norm],
             ("bs", "lr", "Accuracy", "article's", "difference", "Loss", "article's", "ratio"),
             "rrllllll",
@@ -233,10 +230,10 @@ def _model(model: str, rows: Sequence[Row]) -> Iterable[str]:
             if row.cell.records and row.cell.caveat
         ]
         if caveats:
-            yield _filled(f"Incomplete: {', '.join(caveats)}.")
+            yield filled(f"Incomplete: {', '.join(caveats)}.")
     if unknown:
         yield f"## {model}, neither run here nor known from the article"
-        yield _filled(f"{', '.join(unknown)}.")
+        yield filled(f"{', '.join(unknown)}.")
 
 
 def _line(row: Row) -> tuple[str, ...]:
@@ -257,21 +254,6 @@ def _line(row: Row) -> tuple[str, ...]:
 
 def _mark(pair: Pair) -> str:
     return "✓" if pair.agrees else "✗"
-
-
-def _table(lines: Iterable[Sequence[str]], headers: Sequence[str], align: str) -> str:
-    sides = {"l": "left", "r": "right"}
-    return tabulate(
-        lines,
-        headers=headers,
-        tablefmt="github",
-        disable_numparse=True,
-        colalign=[sides[side] for side in align],
-    )
-
-
-def _filled(text: str) -> str:
-    return textwrap.fill(text, PAGE, break_long_words=False, break_on_hyphens=False)
 
 
 def as_csv(rows: Iterable[Row]) -> str:

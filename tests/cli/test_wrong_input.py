@@ -134,7 +134,7 @@ def test_a_table_of_nothing(normbench_command):
     assert "nowhere" in wrong(normbench_command, "table", "results.dir=nowhere")
 
 
-@pytest.mark.parametrize("command", ["compare"])
+@pytest.mark.parametrize("command", ["compare", "claims"])
 def test_nothing_to_look_at(normbench_command, command):
     assert "holds no records" in wrong(normbench_command, command)
     assert "nowhere" in wrong(normbench_command, command, "results.dir=nowhere")

@@ -1,0 +1,17 @@
+"""``normbench claims``: the article's claims, judged from the records."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from normbench.commands.article import results_of
+from normbench.records import write_atomically
+from normbench.report.claims import markdown
+
+
+def main(cfg: DictConfig) -> None:
+    text = markdown(results_of(cfg))
+    path = Path(cfg.results.dir) / "claims.md"
+    write_atomically(path, text)
+    print(text)
+    print("Written:", path)
