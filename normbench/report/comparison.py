@@ -155,13 +155,13 @@ def _in_words(rows: Sequence[Row]) -> Iterable[str]:
             furthest.append(f"in {name} {cell} ({pair.ours.mean:.2f} for {pair.article.mean:.2f})")
             passing.append(statistics.median(pair.apart.half_width for pair, _ in pairs))
     yield f"Mean and largest absolute difference. Furthest apart: {', '.join(furthest)}."
-    left_out = [row.cell for row in rows if row.accuracy.article and not row.accuracy.apart]
-    if left_out:
-        diverged = [str(cell) for cell in left_out if cell.records]
-        yield (
-            f"Not among them: {len(left_out) - len(diverged)} cells of the article's not run here"
-            + (f", and diverged here: {', '.join(diverged)}." if diverged else ".")
-        )
+    lacking = [row.cell for row in rows if row.accuracy.article and not row.accuracy.ours]
+    not_run = [cell for cell in lacking if not cell.records]
+    diverged = [str(cell) for cell in lacking if cell.records]
+    if not_run:
+        yield f"Cells of the article's that were not run here: {len(not_run)}."
+    if diverged:
+        yield f"Cells of the article's that diverged here: {', '.join(diverged)}."
     yield (
         "A cell agrees (✓) where the 95% interval of the difference holds 0: Welch's t on means "
         "and standard deviations, with the article's rounding to two decimals as a further error. "

@@ -52,7 +52,7 @@ def test_what_the_article_or_the_records_lack_is_shown_as_such():
     assert re.search(r"cnn4, none \(calibrated on\)\n\n.*\n.*\n\| +128 \| +0.01 \| not run", text)
     assert "cnn4, groupnorm (not known from the article)" in text
     assert "resnet18, neither run here nor known from the article" in text
-    assert "1 cells of the article's not run here" in text
+    assert "article's that were not run here: 1." in text
     (batchnorm,) = [r for r in rows if r.cell.norm == "batchnorm" and r.accuracy.article]
     assert batchnorm.accuracy.apart and batchnorm.loss.apart is None
 
@@ -62,7 +62,7 @@ def test_cells_that_diverged_or_are_incomplete_are_named():
     records += runs("batchnorm")[:2]
     found = results(records)
     text = markdown(found, compare(found, [article(), article("batchnorm")]))
-    assert "diverged here: cnn4 none bs=128 lr=0.01." in text
+    assert "that diverged here: cnn4 none bs=128 lr=0.01." in text
     assert "bs=128 lr=0.01: 0 of 3 runs; seeds 0, 1, 2 diverged." in text
     assert "bs=128 lr=0.01: 2 of 3 runs." in text
 
