@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from normbench.report.settings import canonical, differences
-from normbench.report.tables import Record, groups, norm_rank, notes
+from normbench.report.tables import Record, groups, norm_rank, notes, protocol_of
 from normbench.report.welch import Sample
 
 Settings = Mapping[str, Any]
@@ -82,10 +82,10 @@ def select(
     batch_sizes, lrs, seeds = grid
     models = list(dict.fromkeys(model for model, _ in settings))
     cells, found, others = {}, {}, []
-    by_protocol = groups(records, lambda r: canonical(_protocol(r["config"])))
+    by_protocol = groups(records, lambda r: canonical(protocol_of(r)))
     for model in models:
         norms = {norm: of["norm"] for (name, norm), of in settings.items() if name == model}
-        wanted = _protocol(settings[model, next(iter(norms))])
+        wanted = protocol_of({"config": settings[model, next(iter(norms))]})
         chosen, rest = _matching([group for _, group in by_protocol], wanted)
         others += rest
         if chosen:
@@ -99,10 +99,6 @@ def select(
     return Results(cells, found, tuple(others))
 
 
-def _protocol(settings: Settings) -> dict[str, Any]:
-    return {k: v for k, v in settings.items() if k not in ("norm", "grid")}
-
-
 def _matching(protocols: list[list[Record]], wanted: Settings) -> tuple[list[Record], list[str]]:
     """The largest group of records of the wanted protocol, and in words how others differ from it.
 
@@ -110,14 +106,14 @@ def _matching(protocols: list[list[Record]], wanted: Settings) -> tuple[list[Rec
     """
     found = []
     for records in protocols:
-        config = _protocol(records[0]["config"])
+        config = protocol_of(records[0])
         data = {k: v for k, v in config["data"].items() if k != "identity"}
         precision = wanted["train"]["precision"]
         train = config["train"] | ({"precision": "auto"} if precision == "auto" else {})
         if canonical(config | {"data": data, "train": train}) == canonical(wanted):
             found.append(records)
     found.sort(key=len, reverse=True)
-    labels = differences([_protocol(records[0]["config"]) for records in found])
+    labels = differences([protocol_of(records[0]) for records in found])
     others = [
         f"{records[0]['config']['model']['name']}: {len(records)} more runs with {label}"
         for records, label in zip(found[1:], labels[1:], strict=True)
