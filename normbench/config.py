@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -232,14 +231,6 @@ def check_batch_sizes(batch_sizes: Iterable[int], images: int) -> None:
                 f"batch size {batch_size} is larger than the training set ({images} images): "
                 "choose a smaller one"
             )
-
-
-def packaged_config(group: str, name: str) -> dict[str, Any] | None:
-    """An option of a config group that comes with normbench, or None if there is no such one."""
-    file = resources.files("normbench.configs") / group / f"{name}.yaml"
-    if not file.is_file():
-        return None
-    return OmegaConf.to_container(OmegaConf.create(file.read_text()))
 
 
 def outcome_settings(cfg: DictConfig, precision: str, identity: str | None) -> dict[str, Any]:

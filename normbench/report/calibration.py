@@ -10,7 +10,6 @@ from typing import Any
 
 from tabulate import tabulate
 
-from normbench.config import packaged_config
 from normbench.report.article import ArticleCell, article_cells, calibrated_on
 from normbench.report.settings import canonical, departures
 from normbench.report.tables import Record, groups, protocol_of
@@ -112,12 +111,15 @@ def targets() -> dict[Place, ArticleCell]:
     }
 
 
-def candidates(records: list[Record], default: Mapping[str, Any]) -> list[Candidate]:
+def candidates(
+    records: list[Record], default: Mapping[str, Any], norms: Mapping[str, Mapping[str, Any]]
+) -> list[Candidate]:
     """Every protocol among the records, the best first.
 
     Args:
         records: of runs of the calibrated model.
         default: the default protocol, as ``tables.protocol_of`` gives it.
+        norms: name -> the norm's own settings.
 
     A norm with settings of its own (such as a running average's momentum) makes another candidate,
     with the runs of the other norms beside it.
@@ -128,7 +130,7 @@ def candidates(records: list[Record], default: Mapping[str, Any]) -> list[Candid
         plain, changed = {}, []
         for _, same in groups(group, lambda r: canonical(r["config"]["norm"])):
             norm = same[0]["config"]["norm"]
-            change = departures(packaged_config("norm", norm["name"]), norm, "norm.")
+            change = departures(norms[norm["name"]], norm, "norm.")
             runs = _runs(same)
             if change:
                 changed.append((f"{norm['name']} with {change}", norm["name"], runs))
