@@ -16,6 +16,7 @@ COMMANDS = {
     "table": "write the markdown tables anew, from the records alone",
     "compare": "set the records beside the article's numbers",
     "claims": "judge the article's claims from the records",
+    "calibration": "score candidate protocols against the article's cells",
     "bench": "measure speed against the loop people write and fastai's Learner",
     "data": "fetch, check and prepare a dataset, say what is there",
 }
@@ -24,7 +25,7 @@ USAGE = "\n".join(
     [
         "usage: normbench COMMAND [key=value ...]",
         "",
-        *(f"  {name:<8} {purpose}" for name, purpose in COMMANDS.items()),
+        *(f"  {name:<12} {purpose}" for name, purpose in COMMANDS.items()),
         "",
         "normbench COMMAND --help lists the settings; normbench --version",
         'eval "$(normbench -sc install=bash)" completes commands and settings (zsh, fish too)',

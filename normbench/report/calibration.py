@@ -126,7 +126,7 @@ def candidates(
     """
     found = []
     for _, group in groups(records, lambda r: canonical(protocol_of(r))):
-        label = departures(default, protocol_of(group[0]))
+        label = departures(_stated(default), _stated(protocol_of(group[0])))
         plain, changed = {}, []
         for _, same in groups(group, lambda r: canonical(r["config"]["norm"])):
             norm = same[0]["config"]["norm"]
@@ -142,6 +142,12 @@ def candidates(
             others = {place: r for place, r in plain.items() if place[0] != name}
             found.append(Candidate(", ".join(filter(None, [label, change])), others | runs))
     return sorted((c for c in found if c.accuracy_differences()), key=lambda c: (c.score, c.label))
+
+
+def _stated(protocol: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the size of images that the model is told: it follows from the data's."""
+    model = {k: v for k, v in protocol["model"].items() if k != "image_size"}
+    return {**protocol, "model": model}
 
 
 def _runs(records: Iterable[Record]) -> dict[Place, list[tuple[float, float]]]:

@@ -1,0 +1,34 @@
+"""normbench calibration: candidate protocols scored, from stored records."""
+
+from made_up import record, store
+
+PLACES = [(128, 0.01), (128, 0.001), (2, 0.01), (2, 0.001)]
+SGD = ("optimizer=sgd", "schedule=constant")
+
+
+def candidate(accuracy, protocol=()):
+    return [
+        record(norm=norm, batch_size=bs, lr=lr, accuracy=accuracy, protocol=protocol)
+        for norm in ("none", "batchnorm", "layernorm")
+        for bs, lr in PLACES
+    ]
+
+
+def test_every_candidate_among_the_records_is_scored_and_the_best_comes_first(normbench_command):
+    folder = normbench_command.folder / "results" / "calibration"
+    elsewhere = [record(norm="groupnorm"), record(model="resnet18", norm="none")]
+    store(folder, candidate(0.5) + candidate(0.1, SGD) + elsewhere)
+    code, out, err = normbench_command("calibration")
+    assert code == 0, err
+    report = folder.with_name("calibration.md").read_text()
+    assert out.startswith(report)
+    scores = report.partition("## Scores")[2].partition("## Accuracies")[0]
+    lines = [line for line in scores.splitlines() if "12 of 12" in line]
+    assert len(lines) == 2
+    assert "the default protocol" in lines[0] and "optimizer.name=sgd" in lines[1]
+
+
+def test_without_candidates_it_says_how_to_train_them(normbench_command):
+    code, out, err = normbench_command("calibration")
+    assert code == 2 and out == ""
+    assert "normbench run -m experiment=calibrate" in err and len(err.splitlines()) == 1
