@@ -5,6 +5,7 @@ Hydra finds plugins in the namespace package ``hydra_plugins``.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -20,8 +21,7 @@ class NormbenchSweeper(BasicSweeper):
         super().__init__(max_batch_size, params)
 
     def sweep(self, arguments: list[str]) -> Any:
-        from normbench.commands.run import check, conclude
-
+        command = import_module(f"normbench.commands.{self.config.hydra.job.name}")
         loader = self.hydra_context.config_loader
         # what is typed replaces what an experiment sweeps over
         overrides = [f"{key}={value}" for key, value in self.params.items()] + arguments
@@ -31,9 +31,9 @@ class NormbenchSweeper(BasicSweeper):
         for config, job in zip(configs, jobs, strict=True):
             with read_write(config), open_dict(config):
                 del config["hydra"]
-            check(config, job)
+            command.check(config, job)
         returns = self.launcher.launch(jobs, initial_job_idx=0)
-        return conclude(
+        return command.conclude(
             str(OmegaConf.select(self.config, "results.dir")),
             {
                 " ".join(job): result._return_value if result.status != JobStatus.UNKNOWN else None

@@ -18,12 +18,13 @@ from normbench.engine.cuda import Cuda, Stream
 from normbench.engine.cuda_lanes import CudaLanes
 from normbench.engine.lanes import Lanes, ProcessLanes, prepare_processes
 from normbench.engine.memory import keep_freed_memory
-from normbench.engine.training import Plan, Result, train
+from normbench.engine.training import Plan, Result, finish, train
 from normbench.environment import available_cores
 from normbench.errors import UserError
 from normbench.explain import first_line
 from normbench.grid import Run
 from normbench.models import build_model
+from normbench.probes import Measurement, Probe
 
 CUDA_LANES = 8  # as many as auto lets train side by side
 
@@ -62,6 +63,19 @@ def check_parts(cfg: DictConfig, num_classes: int) -> None:
     network = build_model(*model_and_norm(cfg), num_classes)
     make_optimizer(cfg, list(network.parameters()), lr=0.1)
     _make("schedule", cfg, 10, 0.1)
+
+
+def check_probe(cfg: DictConfig, num_classes: int, steps: int) -> None:
+    """Make the probe and ask it whether it fits the network and runs of so many steps.
+
+    Raises:
+        UserError: if it does not.
+    """
+    make_probe(cfg).check(build_model(*model_and_norm(cfg), num_classes), steps)
+
+
+def make_probe(cfg: DictConfig) -> Probe:
+    return _make("probe", cfg)
 
 
 def plan_of(cfg: DictConfig, run: Run, num_classes: int) -> Plan:
@@ -109,10 +123,10 @@ def share_of_device(run: Run) -> float:
 def make_lanes(
     cfg: DictConfig, device: str, lanes: int, threads: int, limit: int | None = None
 ) -> Lanes:
-    """What trains the runs of a config.
+    """What trains the runs of a config, or measures them if it has a probe.
 
     Args:
-        cfg: a ``run`` config.
+        cfg: a ``run`` or ``probe`` config.
         device: cpu or cuda.
         lanes: how many runs side by side; on CUDA, engine.lanes=auto may mean fewer.
         threads: CPU threads of each.
@@ -124,11 +138,14 @@ def make_lanes(
     torch.set_num_threads(threads)
     cuda = _cuda()
     data = _data(OmegaConf.to_yaml(cfg.data, resolve=True), limit, device)
+    probe = make_probe(cfg) if "probe" in cfg else None
 
     def begin(
         run: Run, stream: Stream, note: Callable[[str], None]
-    ) -> Generator[int, None, Result]:
+    ) -> Generator[int, None, Result | Measurement]:
         plan = plan_of(cfg, run, len(data.classes))
+        if probe:
+            return (yield from probe.measure(plan, data, torch.device(device)))
         return (yield from run_in_stream(plan, data, torch.device(device), stream, note))
 
     return CudaLanes(begin, cuda, lanes, share_of_device if cfg.engine.lanes == "auto" else None)
@@ -136,21 +153,25 @@ def make_lanes(
 
 def make_train(
     config: str, threads: int, limit: int | None = None
-) -> Callable[[Run, Callable[[int], Any]], Result]:
-    """What a lane on the CPU trains runs with.
+) -> Callable[[Run, Callable[[int], Any]], Result | Measurement]:
+    """What a lane on the CPU trains runs with, or measures them if the config has a probe.
 
     Args:
-        config: a ``run`` config as YAML, so that a lane's process can be given it.
+        config: a ``run`` or ``probe`` config as YAML, so that a lane's process can be given it.
         threads: CPU threads to train with.
         limit: how many images of each split to use; None for all.
     """
     cfg = OmegaConf.create(config)
     keep_freed_memory()
     torch.set_num_threads(threads)
-    data = _data(OmegaConf.to_yaml(cfg.data), limit, "cpu")
+    data, device = _data(OmegaConf.to_yaml(cfg.data), limit, "cpu"), torch.device("cpu")
+    probe = make_probe(cfg) if "probe" in cfg else None
 
-    def train_run(run: Run, report: Callable[[int], Any]) -> Result:
-        return train(plan_of(cfg, run, len(data.classes)), data, torch.device("cpu"), report)
+    def train_run(run: Run, report: Callable[[int], Any]) -> Result | Measurement:
+        plan = plan_of(cfg, run, len(data.classes))
+        if probe:
+            return finish(probe.measure(plan, data, device), report)
+        return train(plan, data, device, report)
 
     return train_run
 

@@ -17,6 +17,8 @@ COMMANDS = {
     "compare": "set the records beside the article's numbers",
     "claims": "judge the article's claims from the records",
     "calibration": "score candidate protocols against the article's cells",
+    "probe": "measure why a norm works, and draw the figure",
+    "figures": "draw every figure anew, from what is stored alone",
     "bench": "measure speed against the loop people write and fastai's Learner",
     "data": "fetch, check and prepare a dataset, say what is there",
 }

@@ -22,7 +22,9 @@ DEVICES = ("auto", "cpu", "cuda")
 AUGMENTATIONS = ("none", "flip", "crop")
 
 # Nodes that Hydra instantiates. Their settings are arguments of their `_target_`.
-INSTANTIATED = ("model", "norm.layer", "norm.weight", "data.source", "optimizer", "schedule")
+INSTANTIATED = (
+    "model", "norm.layer", "norm.weight", "data.source", "optimizer", "schedule", "probe",
+)  # fmt: skip
 
 
 @dataclass
@@ -92,6 +94,11 @@ class RunConfig(JobConfig):
 
 
 @dataclass
+class ProbeConfig(RunConfig):
+    probe: dict[str, Any] = MISSING
+
+
+@dataclass
 class BenchSettings:
     batch_sizes: list[int] = MISSING
     scaling_lanes: list[int] = MISSING
@@ -125,6 +132,11 @@ class ArticleConfig:
 
 
 @dataclass
+class FiguresConfig:
+    results: ResultsConfig = field(default_factory=ResultsConfig)
+
+
+@dataclass
 class DataCommandConfig:
     data: DataConfig = field(default_factory=DataConfig)
 
@@ -135,6 +147,8 @@ def register_schema() -> None:
     for command, schema in {
         "run": RunConfig,
         "table": TableConfig,
+        "probe": ProbeConfig,
+        "figures": FiguresConfig,
         "data": DataCommandConfig,
         "bench": BenchConfig,
         "article": ArticleConfig,

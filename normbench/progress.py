@@ -116,7 +116,7 @@ class Progress:
 
 
 def _outcome(record: dict[str, Any]) -> str:
-    if record["status"] != "finished":
+    if record["status"] != "finished" or "epochs" not in record:
         return record["status"]
     last = record["epochs"][-1]
     return f"accuracy {last['val_accuracy']:.3f}  loss {last['val_loss']:.3f}"

@@ -12,7 +12,7 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,10 +34,25 @@ class UnreadableRecord(Exception):
 
 
 class RecordStore:
-    """The records of one results folder."""
+    """The records of one results folder.
 
-    def __init__(self, results: Path):
-        self.folder = Path(results) / "records"
+    Args:
+        results: the folder.
+        kind: where in it they are.
+        check: raises UnreadableRecord, KeyError, TypeError or AttributeError for a record, given
+            with its key, that is not one of these; None: ``check_run``.
+        indent: of the JSON; None for one line.
+    """
+
+    def __init__(
+        self,
+        results: Path,
+        kind: str = "records",
+        check: Callable[[dict[str, Any], str], None] | None = None,
+        indent: int | None = 1,
+    ):
+        self.results, self.folder = Path(results), Path(results) / kind
+        self.check, self.indent = check, indent
 
     def make_writable(self) -> None:
         """Create the folder.
@@ -51,7 +66,7 @@ class RecordStore:
                 pass
         except OSError as error:
             raise UserError(
-                f"results.dir={self.folder.parent} cannot be written ({error.strerror}): "
+                f"results.dir={self.results} cannot be written ({error.strerror}): "
                 "choose another folder with results.dir=DIR"
             ) from error
 
@@ -62,7 +77,7 @@ class RecordStore:
         """The record of a run, or None. One that cannot be read is set aside with a warning."""
         path = self.path(key)
         try:
-            return read_record(path)
+            return read_record(path, self.check)
         except FileNotFoundError:
             return None
         except UnreadableRecord as error:
@@ -76,7 +91,18 @@ class RecordStore:
         """Store a record atomically. One that is there already is set aside, not lost."""
         if self.path(record["key"]).exists():
             self.set_aside(record["key"], "replaced")
-        write_atomically(self.path(record["key"]), json.dumps(record, indent=1, allow_nan=False))
+        text = json.dumps(record, indent=self.indent, allow_nan=False)
+        write_atomically(self.path(record["key"]), text)
+
+    def read_all(self) -> list[dict[str, Any]]:
+        """Every readable record, by key; others are named in a warning."""
+        records = []
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                records.append(read_record(path, self.check))
+            except UnreadableRecord as error:
+                log.warning("record %s is left out: %s", path.name, error)
+        return records
 
     def set_aside(self, key: str, reason: str) -> Path:
         """Move a record's file out of the way and return where it is now."""
@@ -108,8 +134,10 @@ class RecordStore:
             lock.release()
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """Parse and check one record.
+def read_record(
+    path: Path, check: Callable[[dict[str, Any], str], None] | None = None
+) -> dict[str, Any]:
+    """Parse and check one record, of a run or of what else check is for.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -126,13 +154,14 @@ def read_record(path: Path) -> dict[str, Any]:
     if record.get("schema") != SCHEMA:
         raise UnreadableRecord(f"schema {record.get('schema')!r}, this version reads {SCHEMA}")
     try:
-        _check(record, path.stem)
+        (check or check_run)(record, path.stem)
     except (KeyError, TypeError, AttributeError) as error:
         raise UnreadableRecord(f"a field is missing or wrong: {error}") from error
     return record
 
 
-def _check(record: dict[str, Any], name: str) -> None:
+def check_run(record: dict[str, Any], name: str) -> None:
+    """Raise UnreadableRecord, or what Python does, if this is not the record of the run NAME."""
     if record["key"] != name:
         raise UnreadableRecord(f"holds the run {record['key']!r}")
     if record["status"] not in STATUSES:
@@ -155,13 +184,7 @@ def _check(record: dict[str, Any], name: str) -> None:
 
 def read_all(results: Path) -> list[dict[str, Any]]:
     """Every readable record of a results folder, by key; others are named in a warning."""
-    records = []
-    for path in sorted((Path(results) / "records").glob("*.json")):
-        try:
-            records.append(read_record(path))
-        except UnreadableRecord as error:
-            log.warning("record %s is left out: %s", path.name, error)
-    return records
+    return RecordStore(results).read_all()
 
 
 def load_records(results: str | Path = "results") -> pandas.DataFrame:

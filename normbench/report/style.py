@@ -91,6 +91,13 @@ def _look(norm: str) -> tuple[str, str]:
     return NORMS.get(norm) or OTHERS[zlib.crc32(norm.encode()) % len(OTHERS)]
 
 
+def shades(count: int) -> list[Any]:
+    """Colors for things in an order, from dark to light, that color-blind readers tell apart."""
+    import matplotlib
+
+    return [matplotlib.colormaps["viridis"](0.9 * i / max(1, count - 1)) for i in range(count)]
+
+
 @contextmanager
 def in_style() -> Iterator[None]:
     """What is drawn inside looks like every other figure, whatever the user's matplotlibrc says."""

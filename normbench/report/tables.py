@@ -90,13 +90,19 @@ def _protocols(records: list[Record]) -> Iterable[str]:
 
 def norm_tables(records: list[Record]) -> Iterable[tuple[str, str]]:
     """Heading and table for each norm among records of one protocol, in the article's order."""
+    for heading, group in norm_groups(records):
+        yield heading, norm_table(group)
+
+
+def norm_groups(records: list[Record]) -> Iterable[tuple[str, list[Record]]]:
+    """Heading and records for each norm among records of one protocol, in the article's order."""
     for name, of_name in sorted(
         groups(records, lambda r: r["config"]["norm"]["name"]), key=lambda g: norm_rank(g[0])
     ):
         variants = groups(of_name, lambda r: canonical(r["config"]["norm"]))
         labels = differences([group[0]["config"]["norm"] for _, group in variants])
         for (_, group), label in zip(variants, labels, strict=True):
-            yield f"{name} ({label})" if label else name, norm_table(group)
+            yield f"{name} ({label})" if label else name, group
 
 
 def protocol_of(record: Record) -> dict[str, Any]:

@@ -29,7 +29,15 @@ def test_every_command_has_help(normbench_command, command):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["table", "--help"], ["run", "--help"], ["table"], ["compare"]]
+    "arguments",
+    [
+        ["table", "--help"],
+        ["run", "--help"],
+        ["probe", "--help"],
+        ["table"],
+        ["compare"],
+        ["figures"],
+    ],
 )
 def test_what_needs_no_torch_does_not_import_it(arguments, tmp_path):
     code = (

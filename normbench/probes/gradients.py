@@ -1,0 +1,174 @@
+"""The gradient of every convolution's weight, step by step."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tabulate import tabulate
+
+from normbench.probes.probe import Record, WatchingProbe
+from normbench.report import style
+from normbench.report.figures import by_norm, layer_legend, norm_panels, protocol_line
+
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.figure import Figure
+
+    from normbench.probes.watching import Watched
+
+
+@dataclass(kw_only=True)
+class Gradients(WatchingProbe):
+    """The L2 norm of the gradient of each convolution's trained weight at every step.
+
+    Where a weight is computed from a parameter, as in weight standardization, the gradient is that
+    of the parameter.
+
+    Args:
+        steps: see WatchingProbe.
+        layers: names of convolutions, as in ``model.named_modules()``; None: all.
+
+    Measures:
+        layers: their names, first to last.
+        norms: for each layer, a number a step.
+    """
+
+    layers: list[str] | None = None
+
+    def check(self, network: torch.nn.Module, steps: int) -> None:
+        from normbench.probes.watching import find_convolutions
+
+        super().check(network, steps)
+        find_convolutions(network, self.layers)
+
+    def watch(self, run: Watched) -> Generator[int, bool, dict[str, Any]]:
+        import torch
+
+        from normbench.probes.watching import find_convolutions, numbers, trained_weight
+
+        convolutions = find_convolutions(run.model, self.layers)
+        device, scaler = run.training.device, run.training.scaler
+        norms = torch.full((len(convolutions), run.steps), torch.nan, device=device)
+        one = torch.ones((), device=device)
+
+        def note(layer: int, parameter: torch.nn.Parameter) -> None:
+            norm = torch.linalg.vector_norm(parameter.grad.detach(), dtype=torch.float32)
+            # fp16 gradients are scaled up; everything stays on the device
+            norms[layer, run.training.steps_done] = norm / scaler.scale(one)
+
+        hooks = [
+            trained_weight(module).register_post_accumulate_grad_hook(
+                lambda parameter, layer=layer: note(layer, parameter)
+            )
+            for layer, module in enumerate(convolutions.values())
+        ]
+        yield run.steps
+        for hook in hooks:
+            hook.remove()
+        return {"layers": list(convolutions), "norms": numbers(norms)}
+
+    @staticmethod
+    def draw(records: list[Record]) -> Figure:
+        norms = {norm: group[0] for norm, group in by_norm(records).items()}
+        with norm_panels(norms, "training step", "gradient norm") as (fig, axes):
+            for norm, ax in axes.items():
+                layers, lines = norms[norm]["measured"]["layers"], _norms(norms[norm])
+                for layer, line, color in zip(
+                    layers, lines, style.shades(len(layers)), strict=True
+                ):
+                    ax.plot(np.arange(1, len(line) + 1), line, color=color, lw=1, label=layer)
+                ax.set_yscale("log")
+            layer_legend(fig, axes)
+            style.caption(
+                fig,
+                "L2 norm of the gradient of each convolution's weight at every step. "
+                f"{protocol_line(list(norms.values()))}.",
+            )
+        return fig
+
+    @staticmethod
+    def summarize(records: list[Record]) -> str:
+        rows = []
+        for norm, group in by_norm(records).items():
+            of_seeds = [describe(_norms(record)) for record in group]
+            means = {key: np.mean([d[key] for d in of_seeds]) for key in of_seeds[0]}
+            rows.append([norm, *(f"{means[key]:.3g}" for key in HEADINGS)])
+        table = tabulate(
+            rows,
+            headers=["norm", *HEADINGS.values()],
+            tablefmt="github",
+            disable_numparse=True,
+            colalign=("left", *["right"] * len(HEADINGS)),
+        )
+        return f"# Gradient norms\n\n{protocol_line(records)}.\n\n{table}\n\n{LEGEND}\n"
+
+
+HEADINGS = {
+    "start": "start",
+    "drop": "drop",
+    "rise": "rise",
+    "level": "level",
+    "peak": "peak",
+    "spread": "spread",
+    "change": "change",
+    "spikes": "spikes",
+}
+LEGEND = """\
+All of these are means over seeds, and over layers geometric means. Smoothed means the running
+median over 11 steps.
+
+- start: the gradient norm at the first step
+- drop: start over the lowest smoothed value
+- rise: the highest smoothed value after the lowest one, over it
+- level: the median over the second half of the steps
+- peak: the highest value in the first tenth of the steps, over the level
+- spread: the largest layer's level over the smallest layer's
+- change: how much larger or smaller a norm is than the one a step before, as a ratio above 1: the
+  median over steps and layers
+- spikes: the same ratio's 99th percentile"""
+SMOOTHING = 11  # steps
+
+
+def describe(norms: np.ndarray) -> dict[str, float]:
+    """The numbers of ``LEGEND`` for gradient norms (layers, steps) of one run; NaN is left out."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of nothing but NaN
+        logs = np.log(norms)
+        smooth = np.nanmean(_running_median(logs), axis=0)
+        low = int(np.nanargmin(smooth)) if np.isfinite(smooth).any() else 0
+        levels = np.nanmedian(logs[:, logs.shape[1] // 2 :], axis=1)
+        tenth = logs[:, : max(1, logs.shape[1] // 10)]
+        changes = np.abs(np.diff(logs, axis=1))
+        some = changes.size > 0
+        values = {
+            "start": logs[:, 0].mean(),
+            "drop": logs[:, 0].mean() - smooth[low],
+            "rise": np.nanmax(smooth[low:]) - smooth[low],
+            "level": levels.mean(),
+            "peak": np.nanmean(np.nanmax(tenth, axis=1)) - levels.mean(),
+            "spread": levels.max() - levels.min(),
+            "change": np.nanmedian(changes) if some else np.nan,
+            "spikes": np.nanpercentile(changes, 99) if some else np.nan,
+        }
+    return {key: float(np.exp(value)) for key, value in values.items()}
+
+
+def _running_median(rows: np.ndarray) -> np.ndarray:
+    """(layers, steps) -> the same shape; windows are cut off at the ends."""
+    half = SMOOTHING // 2
+    return np.stack(
+        [
+            np.nanmedian(rows[:, max(0, i - half) : i + half + 1], axis=1)
+            for i in range(rows.shape[1])
+        ],
+        axis=1,
+    )
+
+
+def _norms(record: Record) -> np.ndarray:
+    """(layers, steps), NaN where a number was not finite."""
+    return np.array(record["measured"]["norms"], dtype=float)

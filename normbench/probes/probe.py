@@ -1,0 +1,120 @@
+"""What a probe is."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from normbench.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.figure import Figure
+
+    from normbench.data import Dataset
+    from normbench.engine.training import Plan
+    from normbench.probes.watching import Watched
+
+Record = dict[str, Any]
+
+
+@dataclass
+class Measurement:
+    """What a probe brings back from one run.
+
+    measured: numbers and text in dicts and lists, as JSON has them; None where a number would not
+        be finite.
+    status: finished, or diverged for a run whose loss stopped being finite.
+    seconds: wall time.
+    """
+
+    measured: dict[str, Any]
+    status: str = "finished"
+    seconds: float = 0.0
+
+
+class Probe:
+    """A measurement on a run: a dataclass whose fields are its settings.
+
+    Attributes:
+        together: by what the records in one figure differ, besides the norm.
+    """
+
+    together: ClassVar[tuple[str, ...]] = ("seed",)
+
+    def check(self, network: torch.nn.Module, steps: int) -> None:
+        """Raise UserError for a setting that does not fit a network or a run of so many steps."""
+
+    def length(self, steps: int) -> int:
+        """How many training steps the probe takes on a run of so many."""
+        return steps
+
+    def measure(
+        self, plan: Plan, data: Dataset, device: torch.device
+    ) -> Generator[int, None, Measurement]:
+        """Measure.
+
+        Args:
+            plan: the run.
+            data: both splits, on the device.
+            device: where to train.
+
+        Yields:
+            The number of training steps since the last time, now and then.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    def draw(records: list[Record]) -> Figure:
+        """The figure of some records, from nothing but them: ``report/style.py`` has the means."""
+        raise NotImplementedError
+
+    @staticmethod
+    def summarize(records: list[Record]) -> str:
+        """What the figure shows, as markdown."""
+        return ""
+
+
+@dataclass(kw_only=True)
+class WatchingProbe(Probe):
+    """A probe that watches one run, and never changes what it computes.
+
+    Args:
+        steps: watch the first so many steps only, of a run that is planned as without; None: all.
+    """
+
+    steps: int | None = None
+
+    def check(self, network: torch.nn.Module, steps: int) -> None:
+        if self.steps is not None and not 1 <= self.steps <= steps:
+            raise UserError(
+                f"probe.steps={self.steps} is not valid: the run has {steps} steps, so give a "
+                f"number from 1 to {steps}, or null for all"
+            )
+
+    def length(self, steps: int) -> int:
+        return self.steps or steps
+
+    def measure(
+        self, plan: Plan, data: Dataset, device: torch.device
+    ) -> Generator[int, None, Measurement]:
+        from normbench.probes.watching import watch_run
+
+        return watch_run(self, plan, data, device)
+
+    def watch(self, run: Watched) -> Generator[int, bool, dict[str, Any]]:
+        """Measure between two steps of a run, or with hooks during them.
+
+        Between its yields a probe may do with the run what it likes, such as change parameters,
+        run the network in any mode, draw random numbers or take steps: all of that is undone. What
+        hooks do is not, so these may only look, and have to be removed in the end.
+
+        Yields:
+            How many steps have to be done before the probe goes on. It is sent whether that
+            happened: False if the loss stopped being finite before.
+
+        Returns:
+            ``Measurement.measured``.
+        """
+        raise NotImplementedError

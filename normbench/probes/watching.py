@@ -1,0 +1,126 @@
+"""Watching a run without a trace in it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from normbench.data import Dataset
+from normbench.engine.excursion import excursion
+from normbench.engine.training import Plan, Training, finish
+from normbench.errors import UserError
+from normbench.explain import nearest
+from normbench.probes.probe import Measurement, WatchingProbe
+
+
+class Watched:
+    """A run that a probe watches.
+
+    Attributes:
+        training, model: the run as the engine has it.
+        steps: how many of its steps are watched.
+        batch: where the images of the next step are, int64 (batch size,); after the run's last
+            step, those of that one.
+    """
+
+    batch: Tensor
+
+    def __init__(self, training: Training, steps: int):
+        self.training, self.model, self.steps = training, training.model, steps
+        self.alive = True
+        self._enter_epoch()
+
+    def loss(self, index: Tensor) -> Tensor:
+        """The mean loss on training images at index (B,), in the mode that the model is in."""
+        split = self.training.train
+        images, labels = (t.index_select(0, index) for t in (split.images, split.labels))
+        with self.training.autocast():
+            logits = self.model(self.training.inputs(images))
+        return F.cross_entropy(logits.float(), labels)
+
+    def evaluate(self) -> dict[str, float | None]:
+        """val_loss and val_accuracy as they are now; leaves the model in evaluation mode."""
+        loss, accuracy = finish(self.training.evaluate(self.training.data.val))
+        return {"val_loss": loss if math.isfinite(loss) else None, "val_accuracy": accuracy}
+
+    def train_until(self, goal: int) -> Generator[int, None, None]:
+        """Go on until so many steps are done, or the loss is not finite any more."""
+        training = self.training
+        while self.alive and training.steps_done < min(goal, self.steps):
+            place = training.steps_done % training.steps_per_epoch
+            yield from training.train_on(self.batches[place:][: goal - training.steps_done])
+            self.alive = math.isfinite(training.metrics.loss.item())
+            if training.steps_done % training.steps_per_epoch:
+                self.batch = self.batches[training.steps_done % training.steps_per_epoch]
+            elif training.steps_done < len(training.schedule.lr):
+                self._enter_epoch()
+
+    def _enter_epoch(self) -> None:
+        self.batches = self.training.batches().to(self.training.device)
+        self.batch = self.batches[0]
+        self.training.model.train()
+        self.training.metrics.reset()
+
+
+def watch_run(
+    probe: WatchingProbe, plan: Plan, data: Dataset, device: torch.device
+) -> Generator[int, None, Measurement]:
+    """Train a run as far as a probe wants to see it; yields as ``training.run`` does."""
+    start = time.perf_counter()
+    training = Training(plan, data, device)
+    run = Watched(training, probe.length(training.steps_per_epoch * plan.epochs))
+    watching = probe.watch(run)
+    answer = None  # a generator's first
+    while True:
+        with excursion(training):
+            try:
+                goal = watching.send(answer)
+            except StopIteration as end:
+                status = "finished" if run.alive else "diverged"
+                return Measurement(end.value, status, time.perf_counter() - start)
+        yield from run.train_until(goal)
+        answer = run.alive
+
+
+def find_convolutions(model: nn.Module, names: Iterable[str] | None = None) -> dict[str, nn.Conv2d]:
+    """The convolutions of a model by name, from first to last in the order of its modules.
+
+    Args:
+        model: any.
+        names: of those that are wanted; None for all.
+
+    Raises:
+        UserError: for a name that no convolution has, or a model without one.
+    """
+    found = {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d)}
+    if not found:
+        raise UserError(f"the model {type(model).__name__} has no convolution to probe")
+    for name in names or ():
+        if name not in found:
+            raise UserError(f"probe.layers has {name!r}, no convolution{nearest(name, found)}")
+    return {name: m for name, m in found.items() if names is None or name in names}
+
+
+def trained_weight(layer: nn.Module) -> nn.Parameter:
+    """The parameter that training changes, also where a layer's weight is computed from it."""
+    if is_parametrized(layer, "weight"):
+        return layer.parametrizations.weight.original
+    return layer.weight
+
+
+def numbers(tensor: Tensor) -> Any:
+    """Nested lists for a record: 6 significant digits, None for what is not finite."""
+    return _rounded(tensor.detach().cpu().double().tolist())
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_rounded(v) for v in value]
+    return float(f"{value:.6g}") if math.isfinite(value) else None

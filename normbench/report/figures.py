@@ -1,0 +1,140 @@
+"""The figures of probes, from their records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from normbench.errors import UserError
+from normbench.probes.stored import read_probe
+from normbench.records import write_atomically
+from normbench.report.settings import canonical
+from normbench.report.style import figure, save
+from normbench.report.tables import norm_groups
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from normbench.probes import Probe
+
+Record = dict[str, Any]
+
+
+def draw_figures(results: Path, probe: str) -> dict[Path, str]:
+    """Draw every figure of a probe: one for each dataset, model, batch size, learning rate and
+    what else its records differ by, but for the norm, the seed and what the probe draws together.
+
+    Returns:
+        Stem of the files (without .png, .svg, .md) -> what the figure shows, as markdown.
+
+    Raises:
+        UserError: if the probe's class is not to be found any more.
+    """
+    groups: dict[str, dict[str, list[Record]]] = {}
+    for record in read_probe(results, probe):
+        protocol = _protocol(record)
+        stem = "_".join(
+            [probe, record["config"]["data"]["name"], record["config"]["model"]["name"]]
+            + [f"bs{protocol['batch_size']}"] * ("batch_size" in protocol)
+            + [f"lr{protocol.get('lr', 0):g}"] * ("lr" in protocol)
+        )
+        groups.setdefault(stem, {}).setdefault(canonical(protocol), []).append(record)
+    drawn = {}
+    for name, protocols in sorted(groups.items()):
+        for protocol, records in protocols.items():
+            # most have one protocol; to tell several apart takes a digest of their settings
+            mark = f"_{sha256(protocol.encode()).hexdigest()[:4]}" if len(protocols) > 1 else ""
+            stem = Path(results) / "figures" / f"{name}{mark}"
+            records.sort(key=lambda r: (r["seed"], r["batch_size"], r["lr"], r["key"]))
+            drawer = _probe_class(records[0])
+            save(drawer.draw(records), stem)
+            drawn[stem] = drawer.summarize(records)
+            if drawn[stem]:
+                write_atomically(stem.with_name(f"{stem.name}.md"), drawn[stem])
+    return drawn
+
+
+def by_norm(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Records by norm, in the article's order; a norm's settings are named where they differ."""
+    return dict(norm_groups(list(records)))
+
+
+def protocol_line(records: list[Record]) -> str:
+    """What a figure's records have in common, for its caption."""
+    config = records[0]["config"]
+    sizes, rates, seeds = (
+        sorted({record[field] for record in records}) for field in ("batch_size", "lr", "seed")
+    )
+    return (
+        f"{config['model']['name']} on {config['data']['name']}, "
+        f"{config['data']['image_size']} px; "
+        f"batch size {_listed(sizes)}, learning rate {_listed(rates)} "
+        f"({config['optimizer']['name']}, {config['schedule']['name']}, "
+        f"{config['train']['epochs']} epochs), {config['train']['precision']}, "
+        f"seed{'s' * (len(seeds) > 1)} {_listed(seeds)}"
+    )
+
+
+@contextmanager
+def norm_panels(
+    norms: Iterable[str], x: str, y: str, columns: int = 3, **settings: Any
+) -> Iterator[tuple[Figure, dict[str, Axes]]]:
+    """A figure with a panel a norm, all with the same axes, labelled x and y."""
+    norms = list(norms)
+    columns = min(columns, len(norms))
+    rows = -(-len(norms) // columns)
+    height = 0.7 + 2.2 * rows
+    with figure(rows, columns, height, sharex=True, sharey=True, **settings) as (fig, grid):
+        axes = dict(zip(norms, grid.flat, strict=False))
+        for norm, ax in axes.items():
+            ax.set_title(norm)
+        for ax in list(grid.flat)[len(norms) :]:
+            ax.set_axis_off()
+        for column in range(columns):  # the lowest panel of each column names the axis
+            lowest = list(axes.values())[column::columns][-1]
+            lowest.set_xlabel(x)
+            lowest.tick_params(labelbottom=True)
+        for row in grid:
+            row[0].set_ylabel(y)
+        yield fig, axes
+
+
+def layer_legend(fig: Figure, axes: dict[str, Axes]) -> None:
+    """Name the lines of the first panel above all of them, or the first and last of many."""
+    handles, labels = next(iter(axes.values())).get_legend_handles_labels()
+    if len(handles) > 6:
+        handles, labels = (
+            [handles[0], handles[-1]],
+            [f"{labels[0]} (first)", f"{labels[-1]} (last)"],
+        )
+    fig.legend(handles, labels, loc="outside upper left", ncols=len(labels))
+
+
+def _listed(values: list[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _protocol(record: Record) -> dict[str, Any]:
+    """What records must have in common to be drawn in one figure."""
+    apart = {k: v for k, v in record["config"].items() if k not in ("norm", "grid")}
+    for field in ("batch_size", "lr"):
+        if field not in _probe_class(record).together:
+            apart[field] = record[field]
+    return apart
+
+
+def _probe_class(record: Record) -> type[Probe]:
+    target = record["config"]["probe"]["_target_"]
+    module, _, name = target.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"the probe of results/probes/{record['config']['probe']['name']} is {target}, "
+            f"which cannot be imported ({error}): put it where Python finds it"
+        ) from error

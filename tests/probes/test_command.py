@@ -1,0 +1,105 @@
+"""normbench probe and normbench figures, as a user types them."""
+
+import json
+
+import pytest
+from command_line import TINY
+
+GRID = ["grid.batch_size=[20]"]
+
+
+@pytest.fixture
+def nb(normbench_command):
+    return normbench_command
+
+
+def stored(nb, probe="gradients"):
+    return sorted((nb.folder / "results" / "probes" / probe).glob("*.json"))
+
+
+def figures(nb):
+    folder = nb.folder / "results" / "figures"
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_measured_once_drawn_again_from_what_is_stored(nb):
+    typed = ["probe", *TINY, *GRID, "norm=none,batchnorm", "grid.seeds=[0,1]"]
+    code, out, err = nb(*typed)
+    assert code == 0, err
+    assert "4 runs measured, 0 already there" in out and "# Gradient norms" in out
+    records = [json.loads(path.read_text()) for path in stored(nb)]
+    assert len(records) == 4
+    assert {r["config"]["norm"]["name"] for r in records} == {"none", "batchnorm"}
+    for record in records:
+        assert record["config"]["probe"]["name"] == "gradients"
+        assert [len(line) for line in record["measured"]["norms"]] == [6, 6]
+    assert not (nb.folder / "results" / "records").exists()  # nothing for the tables
+
+    drawn = figures(nb)
+    stem = "gradients_synthetic_cnn4_bs20_lr0.01"
+    assert set(drawn) == {f"{stem}.png", f"{stem}.svg", f"{stem}.md"}
+    for path in (nb.folder / "results" / "figures").iterdir():
+        path.unlink()
+    code, out, _ = nb("figures")
+    assert code == 0 and stem in out
+    assert figures(nb) == drawn
+
+    before = {path: path.read_bytes() for path in stored(nb)}
+    code, out, _ = nb(*typed)
+    assert code == 0 and "0 runs measured, 4 already there" in out
+    assert {path: path.read_bytes() for path in stored(nb)} == before
+
+
+def test_one_that_cannot_be_read_is_set_aside_and_force_keeps_the_older(nb):
+    typed = ["probe", *TINY, *GRID, "norm=none"]
+    assert nb(*typed)[0] == 0
+    (path,) = stored(nb)
+    whole = path.read_text()
+    path.write_text(whole[:100])
+    code, out, err = nb(*typed)
+    assert code == 0 and "1 run measured" in out and f"record {path.name} cannot be read" in err
+    code, out, _ = nb(*typed, "force=true")
+    assert code == 0 and "1 run measured" in out
+    names = [p.name for p in (path.parent / "set_aside").iterdir()]
+    assert sorted(n.rsplit(".", 1)[1] for n in names) == ["replaced", "unreadable"]
+    assert json.loads(path.read_text())["measured"] == json.loads(whole)["measured"]
+
+
+def test_other_settings_of_a_probe_are_another_measurement_and_another_figure(nb):
+    assert nb("probe", *TINY, *GRID, "norm=none")[0] == 0
+    code, _, err = nb("probe", *TINY, *GRID, "norm=none", "probe.steps=3")
+    assert code == 0, err
+    assert len(stored(nb)) == 2
+    assert len(figures(nb)) == 9  # two, told apart, beside the one that was drawn first
+
+
+WRONG = {
+    "probe=gradient": ["probe=gradient is not known", "did you mean 'gradients'"],
+    "probe.layers=[features.1]": ["features.1", "did you mean", "features.0"],
+    "probe.steps=7": ["probe.steps=7", "6 steps"],
+    "probe.step=7": ["'probe.step'", "did you mean 'steps'"],
+    "+probe.colour=red": ["probe=gradients", "colour"],
+    "probe.name=a/b": ["probe.name=a/b"],
+    "model._target_=tests_model.Flat model.name=flat": ["Flat", "no convolution"],
+}
+
+
+@pytest.mark.parametrize("typed", WRONG)
+def test_what_does_not_fit_is_named(nb, typed):
+    (nb.folder / "tests_model.py").write_text(
+        "from torch import nn\n"
+        "class Flat(nn.Sequential):\n"
+        "    def __init__(self, norm_layer, num_classes):\n"
+        "        super().__init__(nn.Flatten(), nn.LazyLinear(num_classes))\n"
+    )
+    code, out, err = nb("probe", *TINY, *GRID, "norm=none", *typed.split())
+    assert code == 2 and out == "", err
+    (line,) = err.splitlines()
+    for word in WRONG[typed]:
+        assert word in line
+    assert not (nb.folder / "results").exists()
+
+
+def test_figures_of_nothing(nb):
+    code, _, err = nb("figures", "results.dir=nowhere")
+    assert code == 2 and "nowhere" in err and "normbench probe" in err

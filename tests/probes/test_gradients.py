@@ -1,0 +1,93 @@
+"""Gradient norms: against autograd, without a trace in the run, and what is said about them."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from normbench.engine.training import Training, finish, run
+from normbench.models.cnn4 import CNN4
+from normbench.norms import RunningBatchNorm, WeightStandardization
+from normbench.norms.norm import Norm
+from normbench.probes.gradients import Gradients, describe
+from normbench.probes.watching import watch_run
+
+CPU = torch.device("cpu")
+
+
+def standardized():
+    model = CNN4(RunningBatchNorm, 3, widths=(8, 8))
+    Norm(RunningBatchNorm, WeightStandardization).reparametrize(model)
+    return model
+
+
+def by_autograd(plan, data, steps):
+    """Norms (layers, steps) from a plain loop over the batches that a run takes."""
+    torch.manual_seed(plan.seed)
+    model = plan.model()
+    optimizer = plan.optimizer(list(model.parameters()), lr=plan.lr)
+    order = torch.Generator().manual_seed(plan.seed)
+    weights = [p for name, p in model.named_parameters() if p.dim() == 4]
+    norms = []
+    for index in torch.randperm(50, generator=order).split(8)[:steps]:
+        x = data.train.images[index].permute(0, 3, 1, 2) / 255
+        loss = F.cross_entropy(model(x), data.train.labels[index])
+        optimizer.zero_grad()
+        gradients = torch.autograd.grad(loss, weights, retain_graph=True)
+        norms.append([g.double().square().sum().sqrt().item() for g in gradients])
+        loss.backward()
+        optimizer.step()
+    return np.array(norms).T
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"norm": nn.Identity}, {"model": standardized}], ids=["bn", "none", "ws"]
+)
+def test_norms_are_those_of_autograd_on_the_same_batches(plan, data, changes):
+    made = plan(**changes, optimizer=lambda p, lr: torch.optim.SGD(p, lr=lr))
+    measured = finish(watch_run(Gradients(steps=6), made, data, CPU)).measured
+    assert measured["layers"] == ["features.0", "features.3"]
+    np.testing.assert_allclose(measured["norms"], by_autograd(made, data, 6), rtol=1e-3)
+
+
+def test_a_loss_scale_does_not_show(plan, data):
+    full = finish(watch_run(Gradients(steps=3), plan(), data, CPU)).measured
+    half = finish(watch_run(Gradients(steps=3), plan(precision="fp16"), data, CPU)).measured
+    np.testing.assert_allclose(half["norms"], full["norms"], rtol=0.1)
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d, RunningBatchNorm])
+def test_the_run_is_the_same_with_and_without(plan, data, norm):
+    alone = Training(plan(norm), data, CPU)
+    finish(run(alone))
+    seen = []
+
+    class Kept(Gradients):
+        def watch(self, run):
+            seen.append(run.training)
+            return super().watch(run)
+
+    finish(watch_run(Kept(), plan(norm), data, CPU))
+    expected, actual = alone.model.state_dict(), seen[0].model.state_dict()
+    assert all(torch.equal(value, actual[name]) for name, value in expected.items())
+
+
+def test_what_is_said_about_norms_with_a_known_course():
+    steps = np.arange(200)
+    line = np.where(steps < 50, 10.0, np.where(steps < 100, 1.0, 4.0))
+    said = describe(np.stack([line, 9 * line]))
+    assert said["start"] == pytest.approx(30)
+    assert said["drop"] == pytest.approx(10) and said["rise"] == pytest.approx(4)
+    assert said["level"] == pytest.approx(12) and said["peak"] == pytest.approx(2.5)
+    assert said["spread"] == pytest.approx(9)
+    assert said["change"] == pytest.approx(1)
+    line[150::10] *= 5
+    assert describe(line[None])["spikes"] == pytest.approx(5)
+
+
+def test_norms_that_are_no_numbers_are_left_out():
+    line = np.full((2, 40), 3.0)
+    line[:, 20:] = np.nan
+    assert describe(line)["start"] == pytest.approx(3)
+    assert describe(np.full((2, 1), 2.0))["level"] == pytest.approx(2)
