@@ -7,7 +7,9 @@ same dtype and memory format. Statistics are computed in fp32 even when x is bf1
 from normbench.norms.batch import BatchNorm, RunningBatchNorm
 from normbench.norms.batch_channel import BatchChannelNorm
 from normbench.norms.group import GroupNorm, LayerNorm
+from normbench.norms.noisy import NoisyBatchNorm
 from normbench.norms.norm import Norm
+from normbench.norms.partial import PartialBatchNorm
 from normbench.norms.weight import WeightStandardization
 
 __all__ = [
@@ -15,7 +17,9 @@ __all__ = [
     "BatchNorm",
     "GroupNorm",
     "LayerNorm",
+    "NoisyBatchNorm",
     "Norm",
+    "PartialBatchNorm",
     "RunningBatchNorm",
     "WeightStandardization",
 ]

@@ -90,9 +90,10 @@ def test_what_does_not_fit_is_named(nb, typed):
         "from torch import nn\n"
         "class Flat(nn.Sequential):\n"
         "    def __init__(self, norm_layer, num_classes):\n"
-        "        super().__init__(nn.Flatten(), nn.LazyLinear(num_classes))\n"
+        "        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, num_classes))\n"
     )
-    code, out, err = nb("probe", *TINY, *GRID, "norm=none", *typed.split())
+    small = TINY if "model." not in typed else [s for s in TINY if not s.startswith("model.")]
+    code, out, err = nb("probe", *small, *GRID, "norm=none", *typed.split())
     assert code == 2 and out == "", err
     (line,) = err.splitlines()
     for word in WRONG[typed]:

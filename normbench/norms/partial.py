@@ -1,0 +1,85 @@
+"""Batch normalization taken apart, to see which part of it does what."""
+
+import torch
+from torch import Tensor, nn
+
+
+class PartialBatchNorm(nn.Module):
+    """Batch normalization (Ioffe & Szegedy 2015) with some of its parts left out:
+
+        y = weight[c] · (x - μ[c]) / √(σ²[c] + eps) + bias[c]
+
+    Args:
+        num_channels: C.
+        center: whether μ is subtracted.
+        scale: whether x is divided by √(σ² + eps).
+        statistics_gradient: whether the gradient flows through μ and σ² too. If not, these are
+            constants to it: y is the same, and the gradient is that of scaling and shifting alone.
+        affine: whether there are a weight and a bias.
+        eps, momentum: as in BatchNorm, whose running averages are kept for evaluation.
+
+    x and y: (N, C, H, W); weight, bias, μ and σ² (biased): (C,). Raises RuntimeError when C is not
+    `num_channels`.
+    """
+
+    def __init__(
+        self,
+        num_channels: int,
+        center: bool = True,
+        scale: bool = True,
+        statistics_gradient: bool = True,
+        affine: bool = True,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+    ):
+        super().__init__()
+        self.num_channels, self.eps, self.momentum = num_channels, eps, momentum
+        self.center, self.scale, self.statistics_gradient = center, scale, statistics_gradient
+        self.weight = nn.Parameter(torch.ones(num_channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(num_channels)) if affine else None
+        if center:
+            self.register_buffer("running_mean", torch.zeros(num_channels))
+        if scale:
+            self.register_buffer("running_var", torch.ones(num_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1] != self.num_channels:
+            raise RuntimeError(f"x has {x.shape[1]} channels, the layer {self.num_channels}")
+        y = x.to(torch.promote_types(x.dtype, torch.float32))  # statistics are fp32 at least
+        mean, var = self._statistics(y)
+        if self.center:
+            y = y - mean.view(1, -1, 1, 1)
+        factor = (var + self.eps).rsqrt() if self.scale else None
+        if self.weight is not None:
+            factor = self.weight if factor is None else self.weight * factor
+        if factor is not None:
+            y = y * factor.view(1, -1, 1, 1)
+        if self.bias is not None:
+            y = y + self.bias.view(1, -1, 1, 1)
+        return y.to(x.dtype)
+
+    def _statistics(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """μ and σ² (C,), None for what is not used; in training, the averages move towards them."""
+        if not self.training:
+            return getattr(self, "running_mean", None), getattr(self, "running_var", None)
+        if not (self.center or self.scale):
+            return None, None
+        if self.scale:
+            var, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+        else:
+            var, mean = None, x.mean((0, 2, 3))
+        if not self.statistics_gradient:
+            mean, var = mean.detach(), None if var is None else var.detach()
+        with torch.no_grad():
+            if self.center:
+                self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            if self.scale:
+                count = x.numel() // x.shape[1]
+                unbiased = var * (count / max(1, count - 1))
+                self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+        return mean, var
+
+    def extra_repr(self) -> str:
+        parts = [name for name in ("center", "scale", "statistics_gradient") if getattr(self, name)]
+        parts += ["affine"] * (self.weight is not None)
+        return f"{self.num_channels}, {' '.join(parts)}, eps={self.eps}, momentum={self.momentum}"
