@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tabulate import tabulate
 
 from normbench.probes.probe import Record, WatchingProbe
 from normbench.report import style
-from normbench.report.figures import by_norm, layer_legend, norm_panels, protocol_line
+from normbench.report.figures import (
+    by_norm,
+    layer_legend,
+    markdown_table,
+    norm_panels,
+    protocol_line,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +87,7 @@ class Gradients(WatchingProbe):
                 ):
                     ax.plot(np.arange(1, len(line) + 1), line, color=color, lw=1, label=layer)
                 ax.set_yscale("log")
-            layer_legend(fig, axes)
+            layer_legend(fig, next(iter(axes.values())))
             style.caption(
                 fig,
                 "L2 norm of the gradient of each convolution's weight at every step. "
@@ -96,27 +101,11 @@ class Gradients(WatchingProbe):
         for norm, group in by_norm(records).items():
             of_seeds = [describe(_norms(record)) for record in group]
             means = {key: np.mean([d[key] for d in of_seeds]) for key in of_seeds[0]}
-            rows.append([norm, *(f"{means[key]:.3g}" for key in HEADINGS)])
-        table = tabulate(
-            rows,
-            headers=["norm", *HEADINGS.values()],
-            tablefmt="github",
-            disable_numparse=True,
-            colalign=("left", *["right"] * len(HEADINGS)),
-        )
+            rows.append([norm, *means.values()])
+        table = markdown_table(["norm", *means], rows)
         return f"# Gradient norms\n\n{protocol_line(records)}.\n\n{table}\n\n{LEGEND}\n"
 
 
-HEADINGS = {
-    "start": "start",
-    "drop": "drop",
-    "rise": "rise",
-    "level": "level",
-    "peak": "peak",
-    "spread": "spread",
-    "change": "change",
-    "spikes": "spikes",
-}
 LEGEND = """\
 All of these are means over seeds, and over layers geometric means. Smoothed means the running
 median over 11 steps.

@@ -28,9 +28,11 @@ class Watched:
         steps: how many of its steps are watched.
         batch: where the images of the next step are, int64 (batch size,); after the run's last
             step, those of that one.
+        train_loss: the mean loss of the steps that were taken since the probe went on last.
     """
 
     batch: Tensor
+    train_loss: float = math.nan
 
     def __init__(self, training: Training, steps: int):
         self.training, self.model, self.steps = training, training.model, steps
@@ -52,11 +54,14 @@ class Watched:
 
     def train_until(self, goal: int) -> Generator[int, None, None]:
         """Go on until so many steps are done, or the loss is not finite any more."""
-        training = self.training
+        training, start, losses = self.training, self.training.steps_done, 0.0
         while self.alive and training.steps_done < min(goal, self.steps):
             place = training.steps_done % training.steps_per_epoch
+            before = training.metrics.loss.item()
             yield from training.train_on(self.batches[place:][: goal - training.steps_done])
-            self.alive = math.isfinite(training.metrics.loss.item())
+            losses += training.metrics.loss.item() - before
+            self.alive = math.isfinite(losses)
+            self.train_loss = losses / (training.steps_done - start)
             if training.steps_done % training.steps_per_epoch:
                 self.batch = self.batches[training.steps_done % training.steps_per_epoch]
             elif training.steps_done < len(training.schedule.lr):

@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tabulate import tabulate
+
 from normbench.errors import UserError
 from normbench.probes.stored import read_probe
 from normbench.records import write_atomically
@@ -104,15 +106,26 @@ def norm_panels(
         yield fig, axes
 
 
-def layer_legend(fig: Figure, axes: dict[str, Axes]) -> None:
-    """Name the lines of the first panel above all of them, or the first and last of many."""
-    handles, labels = next(iter(axes.values())).get_legend_handles_labels()
+def layer_legend(fig: Figure, ax: Axes) -> None:
+    """Name the lines of a panel above all of them, or the first and last of many."""
+    handles, labels = ax.get_legend_handles_labels()
     if len(handles) > 6:
         handles, labels = (
             [handles[0], handles[-1]],
             [f"{labels[0]} (first)", f"{labels[-1]} (last)"],
         )
     fig.legend(handles, labels, loc="outside upper left", ncols=len(labels))
+
+
+def markdown_table(headings: list[str], rows: list[list[Any]]) -> str:
+    """Text and numbers, these to 3 significant digits."""
+    return tabulate(
+        [[cell if isinstance(cell, str) else f"{cell:.3g}" for cell in row] for row in rows],
+        headers=headings,
+        tablefmt="github",
+        disable_numparse=True,
+        colalign=["left" if isinstance(cell, str) else "right" for cell in rows[0]],
+    )
 
 
 def _listed(values: list[float]) -> str:

@@ -90,7 +90,8 @@ def test_what_does_not_fit_is_named(nb, typed):
         "from torch import nn\n"
         "class Flat(nn.Sequential):\n"
         "    def __init__(self, norm_layer, num_classes):\n"
-        "        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, num_classes))\n"
+        "        pool = nn.AdaptiveAvgPool2d(1)\n"
+        "        super().__init__(pool, nn.Flatten(), nn.Linear(3, num_classes))\n"
     )
     small = TINY if "model." not in typed else [s for s in TINY if not s.startswith("model.")]
     code, out, err = nb("probe", *small, *GRID, "norm=none", *typed.split())

@@ -1,0 +1,159 @@
+"""What comes out of every convolution while a network is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from normbench.errors import UserError
+from normbench.probes.probe import Record, WatchingProbe
+from normbench.report import style
+from normbench.report.figures import by_norm, layer_legend, markdown_table, protocol_line
+
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.figure import Figure
+
+    from normbench.probes.watching import Watched
+
+PERCENTILES = (1, 25, 50, 75, 99)
+SAMPLE = 2**20  # values at most that percentiles are taken of
+
+
+@dataclass(kw_only=True)
+class Activations(WatchingProbe):
+    """Mean, standard deviation and percentiles of each convolution's output, before its norm.
+
+    They are those on one batch, the first that the run trains on, in training mode: norms take
+    the statistics that they would take in training, and their running averages stay as they are.
+
+    Args:
+        steps: see WatchingProbe.
+        every: steps between two looks; the first is before training, the last at the end.
+        layers: names of convolutions, as in ``model.named_modules()``; None: all.
+
+    Measures:
+        layers: their names, first to last.
+        at: how many steps were done at each look.
+        mean, std: for each layer, a number a look, over images, channels and positions.
+        percentiles: for each layer and each of ``PERCENTILES``, a number a look; of large outputs,
+            they are those of values taken at even distances.
+    """
+
+    every: int = 5
+    layers: list[str] | None = None
+
+    def check(self, network: torch.nn.Module, steps: int) -> None:
+        from normbench.probes.watching import find_convolutions
+
+        super().check(network, steps)
+        find_convolutions(network, self.layers)
+        if self.every < 1:
+            raise UserError(f"probe.every={self.every} is not valid: give a number from 1")
+
+    def watch(self, run: Watched) -> Generator[int, bool, dict[str, Any]]:
+        import torch
+
+        from normbench.probes.watching import find_convolutions, numbers
+
+        convolutions = find_convolutions(run.model, self.layers)
+        batch, at, looks = run.batch, [], []
+        seen: dict[str, torch.Tensor] = {}
+        for step in [*range(0, run.steps, self.every), run.steps]:
+            if not (yield step):
+                break
+            hooks = [
+                module.register_forward_hook(
+                    lambda module, inputs, output, name=name: seen.update({name: _look(output)})
+                )
+                for name, module in convolutions.items()
+            ]
+            with torch.no_grad():
+                run.loss(batch)
+            for hook in hooks:
+                hook.remove()
+            at.append(step)
+            looks.append(torch.stack([seen[name] for name in convolutions]))
+        mean, std, *percentiles = torch.stack(looks, dim=-1).unbind(1)  # each (layers, looks)
+        return {
+            "layers": list(convolutions),
+            "at": at,
+            "mean": numbers(mean),
+            "std": numbers(std),
+            "percentiles": numbers(torch.stack(percentiles, dim=1)),
+        }
+
+    @staticmethod
+    def draw(records: list[Record]) -> Figure:
+        norms = {norm: group[0] for norm, group in by_norm(records).items()}
+        with style.figure(3, len(norms), 7.6, sharex=True, sharey="row") as (fig, axes):
+            for column, (norm, record) in zip(axes.T, norms.items(), strict=True):
+                _draw_norm(column, record["measured"])
+                column[0].set_title(norm)
+                column[2].set_xlabel("training step")
+            axes[0, 0].set_ylabel("mean")
+            axes[1, 0].set_ylabel("standard deviation")
+            axes[1, 0].set_yscale("log")
+            last = next(iter(norms.values()))["measured"]["layers"][-1]
+            axes[2, 0].set_ylabel(f"percentiles of {last}")
+            layer_legend(fig, axes[0, 0])
+            style.caption(
+                fig,
+                "Outputs of the convolutions, before their norms, on the run's first batch in "
+                "training mode. Bottom: median, 25 to 75% and 1 to 99% of the last one's. "
+                f"{protocol_line(list(norms.values()))}.",
+            )
+        return fig
+
+    @staticmethod
+    def summarize(records: list[Record]) -> str:
+        rows = []
+        for norm, group in by_norm(records).items():
+            ends = np.mean(
+                [
+                    [_numbers(r["measured"][part])[:, [0, -1]] for part in ("mean", "std")]
+                    for r in group
+                ],
+                axis=0,
+            )
+            for layer, mean, std in zip(group[0]["measured"]["layers"], *ends, strict=True):
+                rows.append([norm, layer, *mean, *std, std[1] / std[0]])
+        headings = ["norm", "layer", "mean: first", "last", "std: first", "last", "growth"]
+        return (
+            f"# Outputs of convolutions\n\n{protocol_line(records)}.\n\n"
+            f"{markdown_table(headings, rows)}\n\n"
+            "Before training and at the last look, on the run's first batch in training mode; "
+            "means over seeds. Growth: the last standard deviation over the first.\n"
+        )
+
+
+def _look(output: torch.Tensor) -> torch.Tensor:
+    """Mean, standard deviation and percentiles (7,) of a convolution's output."""
+    import torch
+
+    values = output.detach().flatten().to(torch.promote_types(output.dtype, torch.float32))
+    std, mean = torch.std_mean(values, correction=0)
+    some = values[:: -(-len(values) // SAMPLE)]
+    quantiles = torch.tensor(PERCENTILES, device=values.device, dtype=values.dtype) / 100
+    return torch.cat([mean[None], std[None], torch.quantile(some, quantiles)])
+
+
+def _draw_norm(axes: Any, measured: dict[str, Any]) -> None:
+    """Mean, standard deviation and the last layer's percentiles, from top to bottom."""
+    at, layers = measured["at"], measured["layers"]
+    for ax, part in zip(axes, ("mean", "std"), strict=False):
+        colors = style.shades(len(layers))
+        for layer, line, color in zip(layers, _numbers(measured[part]), colors, strict=True):
+            ax.plot(at, line, color=color, lw=1.2, label=layer)
+    low, lower, median, higher, high = _numbers(measured["percentiles"][-1])
+    color = style.shades(len(layers))[-1] if len(layers) > 1 else style.INK
+    axes[2].fill_between(at, low, high, color=color, alpha=0.2, lw=0)
+    axes[2].fill_between(at, lower, higher, color=color, alpha=0.4, lw=0)
+    axes[2].plot(at, median, color=style.INK, lw=1.2)
+
+
+def _numbers(values: Any) -> np.ndarray:
+    return np.array(values, dtype=float)
