@@ -96,7 +96,7 @@ class Activations(WatchingProbe):
                 column[2].set_xlabel("training step")
             axes[0, 0].set_ylabel("mean")
             axes[1, 0].set_ylabel("standard deviation")
-            axes[1, 0].set_yscale("log")
+            style.log_scale(axes[1, 0])
             last = next(iter(norms.values()))["measured"]["layers"][-1]
             axes[2, 0].set_ylabel(f"percentiles of {last}")
             layer_legend(fig, axes[0, 0])

@@ -86,7 +86,7 @@ class Gradients(WatchingProbe):
                     layers, lines, style.shades(len(layers)), strict=True
                 ):
                     ax.plot(np.arange(1, len(line) + 1), line, color=color, lw=1, label=layer)
-                ax.set_yscale("log")
+            style.log_scale(ax)
             layer_legend(fig, next(iter(axes.values())))
             style.caption(
                 fig,

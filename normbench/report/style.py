@@ -127,6 +127,18 @@ def figure(
         yield fig, fig.subplots(rows, columns, squeeze=False, **settings)
 
 
+def log_scale(ax: Any) -> None:
+    """A logarithmic y axis with plain numbers at it: 0.1, 1, 10, or 1, 2, 5 where these are few."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
+    if high < 50 * low:
+        ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
 def caption(fig: Figure, text: str) -> None:
     """Say below the axes what was measured: batch size, learning rate, seeds; no hardware."""
     size = 8
