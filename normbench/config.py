@@ -132,11 +132,6 @@ class ArticleConfig:
 
 
 @dataclass
-class FiguresConfig:
-    results: ResultsConfig = field(default_factory=ResultsConfig)
-
-
-@dataclass
 class DataCommandConfig:
     data: DataConfig = field(default_factory=DataConfig)
 
@@ -148,7 +143,6 @@ def register_schema() -> None:
         "run": RunConfig,
         "table": TableConfig,
         "probe": ProbeConfig,
-        "figures": FiguresConfig,
         "data": DataCommandConfig,
         "bench": BenchConfig,
         "article": ArticleConfig,

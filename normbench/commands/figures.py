@@ -1,20 +1,35 @@
 """``normbench figures``: every figure anew, from what is stored alone."""
 
+import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from normbench.commands.article import results_of
 from normbench.errors import UserError
 from normbench.probes.stored import stored_probes
+from normbench.report import comparison_figure
+from normbench.report.article import article_cells
+from normbench.report.comparison import compare
 from normbench.report.figures import draw_figures
 
 
 def main(cfg: DictConfig) -> None:
-    results = Path(cfg.results.dir)
-    drawn = [stem for probe in stored_probes(results) for stem in draw_figures(results, probe)]
+    folder = Path(cfg.results.dir)
+    drawn = [stem for probe in stored_probes(folder) for stem in draw_figures(folder, probe)]
+    if (folder / "records").is_dir():
+        stem = folder / "figures" / "comparison"
+        try:
+            results = results_of(cfg)
+        except UserError as reason:
+            print(f"normbench: {stem} is not drawn: {reason}", file=sys.stderr)
+        else:
+            rows = compare(results, article_cells())
+            if comparison_figure.draw(results, rows, stem):
+                drawn.append(stem)
     if not drawn:
         raise UserError(
-            f"results.dir={results} holds nothing to draw: measure with normbench probe, "
+            f"results.dir={folder} holds nothing to draw: measure with normbench probe, "
             "or name another folder with results.dir=DIR"
         )
     for stem in drawn:
