@@ -5,7 +5,7 @@ import json
 import pytest
 from command_line import TINY
 
-GRID = ["grid.batch_size=[20]"]
+GRID = ["grid.batch_size=[20]", "grid.seeds=[0]"]
 
 
 @pytest.fixture
