@@ -33,7 +33,7 @@ class CNN4(nn.Module):
         num_classes: width of the output.
         widths: output channels of each convolution.
         kernel_size: an odd number of pixels, or one for each convolution.
-        order: whether the norm stands before (``norm_relu``) or after the ReLU (``relu_norm``).
+        order: whether the norm stands after the ReLU (``relu_norm``) or before it (``norm_relu``).
         downsampling: by the convolution's ``stride`` or by a ``max_pool`` after the block.
         conv_bias: whether convolutions have a bias; ``auto``: where the norm has no parameters.
         head: ``average`` pools each channel to its mean, ``concat`` to its mean and its maximum,
@@ -53,12 +53,12 @@ class CNN4(nn.Module):
         num_classes: int = 10,
         widths: Sequence[int] = (16, 32, 64, 128),
         kernel_size: int | Sequence[int] = 3,
-        order: Literal["norm_relu", "relu_norm"] = "norm_relu",
+        order: Literal["relu_norm", "norm_relu"] = "relu_norm",
         downsampling: Literal["stride", "max_pool"] = "stride",
         conv_bias: bool | Literal["auto"] = "auto",
         head: Literal["average", "concat", "flatten"] = "average",
         init: Literal["kaiming", "default"] = "kaiming",
-        image_size: int = 64,
+        image_size: int = 48,
     ):
         super().__init__()
         if not widths or min(widths) < 1:
@@ -70,7 +70,7 @@ class CNN4(nn.Module):
                 f"kernel_size {kernel_size} must be odd, one for all or for each width"
             )
         for name, value, choices in (
-            ("order", order, ("norm_relu", "relu_norm")),
+            ("order", order, ("relu_norm", "norm_relu")),
             ("downsampling", downsampling, ("stride", "max_pool")),
             ("conv_bias", conv_bias, ("auto", True, False)),
             ("head", head, tuple(POOLS)),

@@ -25,9 +25,9 @@ def test_every_norm_trains_in_every_model(model, norm):
     assert all(p.grad is not None for p in network.parameters())
 
 
-def test_cnn4_is_four_strided_convolutions_with_norm_and_relu_then_a_linear_head():
+def test_cnn4_is_four_strided_convolutions_with_relu_and_norm_then_a_linear_head():
     kinds = [type(m) for m in CNN4(nn.BatchNorm2d).features]
-    assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * 4
+    assert kinds == [nn.Conv2d, nn.ReLU, nn.BatchNorm2d] * 4
     convolutions = [m for m in CNN4(nn.BatchNorm2d).modules() if isinstance(m, nn.Conv2d)]
     assert [c.out_channels for c in convolutions] == [16, 32, 64, 128]
     assert {(c.kernel_size, c.stride) for c in convolutions} == {((3, 3), (2, 2))}
@@ -51,9 +51,9 @@ def test_a_flat_head_sees_every_position(size, side):
     assert network(torch.rand(2, 3, size, size)).shape == (2, 10)
 
 
-def test_the_norm_may_stand_after_the_relu():
-    kinds = [type(m) for m in CNN4(nn.BatchNorm2d, order="relu_norm").features]
-    assert kinds == [nn.Conv2d, nn.ReLU, nn.BatchNorm2d] * 4
+def test_the_norm_may_stand_before_the_relu():
+    kinds = [type(m) for m in CNN4(nn.BatchNorm2d, order="norm_relu").features]
+    assert kinds == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU] * 4
 
 
 @pytest.mark.parametrize("size", [64, 63, 65, 16])

@@ -1,0 +1,28 @@
+"""The default protocol: frozen, explained, and the one that the calibration chose."""
+
+import re
+from pathlib import Path
+
+from made_up import settings
+
+from normbench.report.settings import flat
+
+CONFIGS = Path(__file__).parents[1] / "normbench" / "configs"
+
+
+def test_each_setting_of_the_protocol_says_where_it_is_from():
+    explained = re.sub(r"\n\s*#? *", " ", (CONFIGS / "protocol.yaml").read_text())
+    default = flat({k: v for k, v in settings()["cnn4", "none"].items() if k != "norm"})
+    for key in default:
+        part, _, setting = key.partition(".")
+        if part == "schedule" or setting.endswith(("_target_", "_partial_")):
+            continue
+        words = setting.replace("lookahead_steps", "lookahead_*")
+        assert words.replace("lookahead_pull", "lookahead_*") in explained, key
+    assert "schedule.*" in explained
+
+
+def test_the_default_is_the_candidate_that_scored_best():
+    chosen = CONFIGS.parent.parent / "results" / "calibration.md"
+    best = next(line for line in chosen.read_text().splitlines() if line.startswith("|  1 |"))
+    assert "the default protocol" in best
