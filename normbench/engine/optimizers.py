@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 
 from normbench.engine import ranger_update
+
+
+# Numbers that are updated in one go: what the operators of an update read and write of so many
+# stays in a core's cache from one to the next.
+BLOCK = 1 << 17
 
 
 class Ranger(torch.optim.Optimizer):
@@ -101,27 +106,28 @@ class Ranger(torch.optim.Optimizer):
             state["step"] = 0
             self._add_moments(state, p, group)
         state["step"] += 1
-        t, (b1, b2), lr = state["step"], group["betas"], group["lr"]
-        m, v = state["m"], state["v"]
-
-        if group["weight_decay"]:
-            p.mul_(1 - lr * group["weight_decay"])
-        m.lerp_(p.grad, 1 - b1)
-        v.mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
-
+        t, (b1, b2), lr, eps = state["step"], group["betas"], group["lr"], group["eps"]
         bias1, bias2 = 1 - b1**t, 1 - b2**t
         rho_inf = 2 / (1 - b2) - 1
         rho = rho_inf - 2 * t * b2**t / bias2
-        if rho > 5:
+        rectified = rho > 5
+        if rectified:
             r = math.sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
-            # sqrt(v / bias2) + eps, with the factor 1 / sqrt(bias2) moved into the step size
-            denominator = v.sqrt().add_(group["eps"] * math.sqrt(bias2))
-            p.addcdiv_(m, denominator, value=-lr * r * math.sqrt(bias2) / bias1)
-        else:
-            p.add_(m, alpha=-lr / bias1)
+        lookahead_moves = group["lookahead_steps"] and t % group["lookahead_steps"] == 0
 
-        if group["lookahead_steps"] and t % group["lookahead_steps"] == 0:
-            p.copy_(state["slow"].lerp_(p, group["lookahead_pull"]))
+        for p, g, m, v, slow in _blocks(p, p.grad, state["m"], state["v"], state.get("slow")):
+            if group["weight_decay"]:
+                p.mul_(1 - lr * group["weight_decay"])
+            m.lerp_(g, 1 - b1)
+            v.mul_(b2).addcmul_(g, g, value=1 - b2)
+            if rectified:
+                # sqrt(v / bias2) + eps, with the factor 1 / sqrt(bias2) moved into the step size
+                denominator = v.sqrt().add_(eps * math.sqrt(bias2))
+                p.addcdiv_(m, denominator, value=-lr * r * math.sqrt(bias2) / bias1)
+            else:
+                p.add_(m, alpha=-lr / bias1)
+            if lookahead_moves:
+                p.copy_(slow.lerp_(p, group["lookahead_pull"]))
 
     def _add_moments(self, state: dict, p: Tensor, group: dict) -> None:
         state["m"] = torch.zeros_like(p)
@@ -150,3 +156,13 @@ class Ranger(torch.optim.Optimizer):
         moments = state["m"], state["v"], state.get("slow")
         update(p, p.grad, *moments, group["lr"], row, grad_scale, found_inf)
         state["step"].add_(1 if found_inf is None else found_inf == 0)
+
+
+def _blocks(p: Tensor, *others: Tensor | None) -> Iterator[tuple[Tensor, ...]]:
+    """Views of a parameter and of what belongs to it, a block at a time."""
+    if p.dim() != 1 or p.numel() <= BLOCK:
+        yield p, *others
+        return
+    for start in range(0, p.numel(), BLOCK):
+        piece = slice(start, start + BLOCK)
+        yield p[piece], *(None if t is None else t[piece] for t in others)

@@ -66,6 +66,21 @@ def test_follows_the_formulas_of_both_papers():
     torch.testing.assert_close(ours, torch.tensor(expected, dtype=torch.float64))
 
 
+def test_a_large_parameter_is_updated_in_blocks_to_the_same_bits(monkeypatch):
+    def after_twenty_steps():
+        generator = torch.Generator().manual_seed(0)
+        p = torch.nn.Parameter(torch.randn(1003, generator=generator))
+        optimizer = Ranger([p], lr=0.01, weight_decay=0.1)
+        for _ in range(20):
+            p.grad = torch.randn(1003, generator=generator)
+            optimizer.step()
+        return p.detach()
+
+    whole = after_twenty_steps()
+    monkeypatch.setattr("normbench.engine.optimizers.BLOCK", 64)
+    assert torch.equal(after_twenty_steps(), whole)
+
+
 @pytest.mark.parametrize(
     "setting", [{"betas": (1.0, 0.9)}, {"eps": -1}, {"lookahead_steps": -1}, {"lookahead_pull": 2}]
 )
