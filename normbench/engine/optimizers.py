@@ -10,7 +10,6 @@ from torch import Tensor
 
 from normbench.engine import ranger_update
 
-
 # Numbers that are updated in one go: what the operators of an update read and write of so many
 # stays in a core's cache from one to the next.
 BLOCK = 1 << 17
@@ -100,11 +99,11 @@ class Ranger(torch.optim.Optimizer):
                     update(p, group)
         return loss
 
-    def _update(self, p: Tensor, group: dict) -> None:
-        state = self.state[p]
+    def _update(self, parameter: Tensor, group: dict) -> None:
+        state = self.state[parameter]
         if not state:
             state["step"] = 0
-            self._add_moments(state, p, group)
+            self._add_moments(state, parameter, group)
         state["step"] += 1
         t, (b1, b2), lr, eps = state["step"], group["betas"], group["lr"], group["eps"]
         bias1, bias2 = 1 - b1**t, 1 - b2**t
@@ -115,7 +114,9 @@ class Ranger(torch.optim.Optimizer):
             r = math.sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
         lookahead_moves = group["lookahead_steps"] and t % group["lookahead_steps"] == 0
 
-        for p, g, m, v, slow in _blocks(p, p.grad, state["m"], state["v"], state.get("slow")):
+        for p, g, m, v, slow in _blocks(
+            parameter, parameter.grad, state["m"], state["v"], state.get("slow")
+        ):
             if group["weight_decay"]:
                 p.mul_(1 - lr * group["weight_decay"])
             m.lerp_(g, 1 - b1)
