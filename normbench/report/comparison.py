@@ -106,6 +106,8 @@ def markdown(results: Results, rows: Sequence[Row]) -> str:
     parts = ["# Ours and the article's"]
     parts += [filled(f"{model}: {summary(of)}") for model, of in results.records.items()]
     parts += [filled(f"Not looked at: {'; '.join(results.others)}.")] if results.others else []
+    for model in results.records:
+        parts += _at_a_glance(model, [row for row in rows if row.cell.model == model])
     if any(row.accuracy.apart for row in rows):
         parts += ["## In sum", _summary(rows), *map(filled, _in_words(rows))]
         parts += ["## Ranks of norms within a cell", *_ranks(rows)]
@@ -114,6 +116,28 @@ def markdown(results: Results, rows: Sequence[Row]) -> str:
     for model in dict.fromkeys(row.cell.model for row in rows):
         parts += _model(model, [row for row in rows if row.cell.model == model])
     return "\n\n".join(parts) + "\n"
+
+
+def _at_a_glance(model: str, rows: Sequence[Row]) -> Iterable[str]:
+    places = list(dict.fromkeys((row.cell.batch_size, row.cell.lr) for row in rows))
+    lines: dict[str, dict[tuple[int, float], str]] = {}
+    for row in rows:
+        ours, article = row.accuracy.ours, row.accuracy.article
+        shown = f"{ours.mean:.2f}" if ours else "–"
+        if article:
+            mark = f" {_mark(row.accuracy)}" if ours else ""
+            shown += f" ({article.mean:.2f}){mark}"
+        lines.setdefault(row.cell.norm, {})[row.cell.batch_size, row.cell.lr] = shown
+    yield f"## {model} at a glance"
+    yield table(
+        [(norm, *(of.get(place, "") for place in places)) for norm, of in lines.items()],
+        ("norm", *(f"{size} / {lr:g}" for size, lr in places)),
+        "l" * (1 + len(places)),
+    )
+    yield filled(
+        "Accuracy by batch size / learning rate; in brackets the article's, and whether ours can "
+        "be told apart from it (✗) or not (✓)."
+    )
 
 
 def _summary(rows: Sequence[Row]) -> str:

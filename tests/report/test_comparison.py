@@ -57,6 +57,26 @@ def test_what_the_article_or_the_records_lack_is_shown_as_such():
     assert batchnorm.accuracy.apart and batchnorm.loss.apart is None
 
 
+def test_at_a_glance_each_norm_has_one_line():
+    found = results(
+        runs("none", accuracy=0.478)
+        + runs("none", lr=0.001, accuracy=0.60)
+        + runs("groupnorm", accuracy=0.52)
+    )
+    text = markdown(found, compare(found, [article(), article(lr=0.001), article("layernorm")]))
+    glance = text.partition("## cnn4 at a glance")[2].partition("##")[0]
+    cells = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]]
+        for line in glance.splitlines()
+        if line.startswith("|")
+    }
+    assert cells["norm"] == [f"{size} / {lr:g}" for size, lr in CELLS]
+    assert cells["none"] == ["0.48 (0.47) ✓", "0.60 (0.47) ✗", "–", "–"]
+    assert cells["groupnorm"] == ["0.52", "–", "–", "–"]
+    assert cells["layernorm"] == ["– (0.47)", "–", "–", "–"]
+    assert "resnet18 at a glance" not in text
+
+
 def test_cells_that_diverged_or_are_incomplete_are_named():
     records = [record(norm="none", seed=s, status="diverged") for s in range(3)]
     records += runs("batchnorm")[:2]
