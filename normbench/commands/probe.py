@@ -14,15 +14,17 @@ from normbench.commands.jobs import Report, check_job, job_data, sum_up, train_r
 from normbench.config import outcome_settings
 from normbench.errors import UserError
 from normbench.grid import runs_of
+from normbench.probes.known import probe_class
 from normbench.probes.stored import probe_store
 from normbench.report.figures import draw_figures
 
 
 @dataclass
 class ProbeReport(Report):
-    """probe: its name."""
+    """probe: its name. target: its class."""
 
     probe: str = ""
+    target: str = ""
 
 
 def check(cfg: DictConfig, overrides: list[str]) -> None:
@@ -48,13 +50,14 @@ def main(cfg: DictConfig) -> ProbeReport:
     store = probe_store(Path(cfg.results.dir), cfg.probe.name)
     steps_of = assemble.make_probe(cfg).length
     report = train_runs(cfg, runs_of(cfg.grid, settings), store, steps_of)
-    return ProbeReport(**vars(report), probe=cfg.probe.name)
+    return ProbeReport(**vars(report), probe=cfg.probe.name, target=cfg.probe._target_)
 
 
 def conclude(results: str, reports: dict[str, Report | Exception | None]) -> None:
     """Draw the figures, say what became of a sweep's jobs; raises as ``sum_up`` does."""
-    for probe in sorted({r.probe for r in reports.values() if isinstance(r, ProbeReport)}):
-        for text in draw_figures(Path(results), probe).values():
+    probes = {(r.probe, r.target) for r in reports.values() if isinstance(r, ProbeReport)}
+    for probe, target in sorted(probes):
+        for text in draw_figures(Path(results), probe, probe_class(target)).values():
             print(text, flush=True)
     where = f"Records: {results}/probes  figures: {results}/figures  logs: {results}/logs"
     sum_up("measured", where, reports)

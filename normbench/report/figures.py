@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from normbench.errors import UserError
 from normbench.probes.stored import read_probe
 from normbench.records import write_atomically
 from normbench.report.settings import canonical
@@ -27,19 +25,21 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 
-def draw_figures(results: Path, probe: str) -> dict[Path, str]:
+def draw_figures(results: Path, probe: str, drawer: type[Probe]) -> dict[Path, str]:
     """Draw every figure of a probe: one for each dataset, model, batch size, learning rate and
     what else its records differ by, but for the norm, the seed and what the probe draws together.
 
+    Args:
+        results: the results folder.
+        probe: its name.
+        drawer: its class.
+
     Returns:
         Stem of the files (without .png, .svg, .md) -> what the figure shows, as markdown.
-
-    Raises:
-        UserError: if the probe's class is not to be found any more.
     """
     groups: dict[str, dict[str, list[Record]]] = {}
     for record in read_probe(results, probe):
-        protocol = _protocol(record)
+        protocol = _protocol(record, drawer)
         stem = "_".join(
             [probe, record["config"]["data"]["name"], record["config"]["model"]["name"]]
             + [f"bs{protocol['batch_size']}"] * ("batch_size" in protocol)
@@ -53,7 +53,6 @@ def draw_figures(results: Path, probe: str) -> dict[Path, str]:
             mark = f"_{sha256(protocol.encode()).hexdigest()[:4]}" if len(protocols) > 1 else ""
             stem = Path(results) / "figures" / f"{name}{mark}"
             records.sort(key=lambda r: (r["seed"], r["batch_size"], r["lr"], r["key"]))
-            drawer = _probe_class(records[0])
             save(drawer.draw(records), stem)
             drawn[stem] = drawer.summarize(records)
             if drawn[stem]:
@@ -132,22 +131,10 @@ def _listed(values: list[float]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
-def _protocol(record: Record) -> dict[str, Any]:
+def _protocol(record: Record, drawer: type[Probe]) -> dict[str, Any]:
     """What records must have in common to be drawn in one figure."""
     apart = {k: v for k, v in record["config"].items() if k not in ("norm", "grid")}
     for field in ("batch_size", "lr"):
-        if field not in _probe_class(record).together:
+        if field not in drawer.together:
             apart[field] = record[field]
     return apart
-
-
-def _probe_class(record: Record) -> type[Probe]:
-    target = record["config"]["probe"]["_target_"]
-    module, _, name = target.rpartition(".")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"the probe of results/probes/{record['config']['probe']['name']} is {target}, "
-            f"which cannot be imported ({error}): put it where Python finds it"
-        ) from error

@@ -102,6 +102,46 @@ def test_what_does_not_fit_is_named(nb, typed):
     assert not (nb.folder / "results").exists()
 
 
+OWN = """
+from normbench.probes.curves import Curves
+open("imported", "w")
+class Own(Curves):
+    pass
+"""
+
+
+def test_what_a_record_says_is_never_imported(nb):
+    """Records may come from anybody: which class draws them is for configs to say."""
+    assert nb("probe", *TINY, *GRID, "norm=none")[0] == 0
+    (path,) = stored(nb)
+    drawn = figures(nb)
+    (nb.folder / "own.py").write_text(OWN)
+    record = json.loads(path.read_text())
+    record["config"]["probe"]["_target_"] = "own.Own"
+    path.write_text(json.dumps(record))
+    code, _, err = nb("figures")
+    assert code == 0, err
+    assert figures(nb) == drawn
+    assert not (nb.folder / "imported").exists()
+
+
+def test_a_probe_of_ones_own_is_drawn_by_what_its_config_names(nb):
+    (nb.folder / "own.py").write_text(OWN)
+    typed = ["probe._target_=own.Own", "probe.name=own", "~probe.layers"]
+    code, _, err = nb("probe", *TINY, *GRID, "norm=none", *typed)
+    assert code == 0, err
+    drawn = figures(nb)
+    code, _, err = nb("figures")
+    assert code == 2
+    assert "probes/own is not drawn" in err and "probe/own.yaml" in err and "--config-dir" in err
+    config = nb.folder / "configs" / "probe" / "own.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("# @package _global_\nprobe: {name: own, _target_: own.Own, steps: null}\n")
+    code, _, err = nb("figures", f"--config-dir={config.parent.parent}")
+    assert code == 0, err
+    assert figures(nb) == drawn
+
+
 def test_figures_of_nothing(nb):
     code, _, err = nb("figures", "results.dir=nowhere")
     assert code == 2 and "nowhere" in err and "normbench probe" in err

@@ -1,0 +1,35 @@
+"""Which class a probe is. Configs say so; what a stored record says is never imported."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+from normbench.errors import UserError
+from normbench.probes.probe import Probe
+
+
+def probe_class(target: str) -> type[Probe]:
+    """The class that a probe's config names."""
+    return get_class(target)
+
+
+def known_probe(name: str) -> type[Probe]:
+    """The class of the probe whose config is named so, where Hydra looks for configs.
+
+    Raises:
+        UserError: if there is none.
+    """
+    for source in HydraConfig.get().runtime.config_sources:
+        folder = files(source.path) if source.schema == "pkg" else Path(source.path)
+        config = folder / "probe" / f"{name}.yaml"
+        if config.is_file():
+            return probe_class(OmegaConf.create(config.read_text()).probe._target_)
+    raise UserError(
+        f"no config says what the probe {name} is: put probe/{name}.yaml in a folder and name "
+        "that with --config-dir=DIR"
+    )
