@@ -20,9 +20,3 @@ def test_each_setting_of_the_protocol_says_where_it_is_from():
         words = setting.replace("lookahead_steps", "lookahead_*")
         assert words.replace("lookahead_pull", "lookahead_*") in explained, key
     assert "schedule.*" in explained
-
-
-def test_the_default_is_the_candidate_that_scored_best():
-    chosen = CONFIGS.parent.parent / "results" / "calibration.md"
-    best = next(line for line in chosen.read_text().splitlines() if line.startswith("|  1 |"))
-    assert "the default protocol" in best

@@ -2,22 +2,47 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 from command_line import TINY
-
-from normbench.records import read_all
-from normbench.report.tables import norm_tables
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_readmes_tables_are_those_of_the_records():
-    records = [r for r in read_all(ROOT / "results") if r["config"]["model"]["name"] == "cnn4"]
-    tables = dict(norm_tables(records))
-    for norm in ("none", "batchnorm", "groupnorm"):
-        assert f"**{norm}**\n\n{tables[norm]}\n" in README
+def test_the_readmes_table_is_that_of_the_comparison():
+    comparison = (ROOT / "results" / "comparison.md").read_text()
+    glance = comparison.partition("## cnn4 at a glance\n\n")[2].partition("\n\n")[0]
+    assert glance.count("\n") > 5 and f"\n\n{glance}\n\n" in README
+
+
+def test_the_readmes_protocol_is_the_one_that_scored_best():
+    report = (ROOT / "results" / "calibration.md").read_text()
+    scores = report.partition("## Scores")[2].partition("## Accuracies")[0]
+    lines = [line.split("|") for line in scores.splitlines() if re.match(r"\| +\d", line)]
+    _, _, mean, largest, *_, protocol, _ = (cell.strip() for cell in lines[0])
+    assert protocol == "**the default protocol**"
+    words = " ".join(README.split())
+    assert f"one of {len(lines)} candidates" in words
+    assert f"accuracies are {mean} apart in the mean, {largest} at most" in words
+
+
+def test_committed_reports_are_what_the_commands_write_from_the_records(normbench_command):
+    results = normbench_command.folder / "results"
+    for name in ("records", "calibration/records", "probes"):
+        if (ROOT / "results" / name).is_dir():
+            shutil.copytree(ROOT / "results" / name, results / name)
+    for command, written in (
+        ("table", ["tables/imagenette_cnn4.md"]),
+        ("compare", ["comparison.md", "comparison.csv"]),
+        ("claims", ["claims.md"]),
+        ("calibration", ["calibration.md"]),
+    ):
+        code, _, err = normbench_command(command)
+        assert code == 0, err
+        for name in written:
+            assert (results / name).read_bytes() == (ROOT / "results" / name).read_bytes(), name
 
 
 def test_the_readmes_speeds_are_those_of_the_benchmark():
@@ -44,14 +69,3 @@ def test_the_readmes_own_layer_works_as_it_stands(normbench_command):
     assert code == 0, err
     assert len(normbench_command.records) == 1
     assert "cnn4 on synthetic: dyt" in out
-
-
-def test_committed_tables_are_what_the_table_command_writes(normbench_command):
-    committed = {p.name: p.read_bytes() for p in (ROOT / "results" / "tables").glob("*.md")}
-    records = normbench_command.folder / "results" / "records"
-    records.mkdir(parents=True)
-    for path in (ROOT / "results" / "records").glob("*.json"):
-        (records / path.name).write_bytes(path.read_bytes())
-    assert normbench_command("table")[0] == 0
-    written = (normbench_command.folder / "results" / "tables").glob("*.md")
-    assert {p.name: p.read_bytes() for p in written} == committed
