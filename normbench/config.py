@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -277,6 +278,13 @@ def article_settings(cfg: DictConfig) -> dict[tuple[str, str], dict[str, Any]]:
         for model in plain["models"].values()
         for norm in plain["norms"].values()
     }
+
+
+def default_probes() -> dict[str, dict[str, Any]]:
+    """The settings of normbench's own probes, by name."""
+    folder = files("normbench.configs") / "probe"
+    probes = [OmegaConf.create(file.read_text(encoding="utf-8")).probe for file in folder.iterdir()]
+    return {probe.name: OmegaConf.to_container(probe) for probe in probes}
 
 
 def run_key(settings: dict[str, Any], batch_size: int, lr: float, seed: int) -> str:

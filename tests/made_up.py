@@ -5,9 +5,9 @@ from functools import cache
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from normbench.config import article_settings, register_schema, run_key
+from normbench.config import article_settings, default_probes, register_schema, run_key
 from normbench.records import RecordStore
-from normbench.report.cells import select
+from normbench.report.cells import select, select_probes
 
 GRID = {"batch_size": [128, 2], "lr": [0.01, 0.001], "seeds": [0, 1, 2]}
 CELLS = [(bs, lr) for bs in GRID["batch_size"] for lr in GRID["lr"]]
@@ -71,3 +71,34 @@ def store(folder, records):
     for one in records:
         files.write(one)
     return folder
+
+
+def probe_record(probe, measured, norm="batchnorm", seed=0, status="finished", **changes):
+    """What a probe measured of one run. changes: of the probe's default settings."""
+    known = ("cnn4", norm) in settings()
+    run = record(norm=norm if known else "none", seed=seed)
+    config = run["config"] | {"probe": default_probes()[probe] | changes}
+    if not known:
+        config["norm"] = config["norm"] | {"name": norm}
+    return {
+        "schema": 1,
+        "key": run_key(config, run["batch_size"], run["lr"], seed),
+        "config": config,
+        **{field: run[field] for field in ("batch_size", "lr", "seed", "environment")},
+        "status": status,
+        "measured": measured,
+        "seconds": 1.0,
+    }
+
+
+def probe_results(records, precision="auto", protocol=()):
+    """Probe -> the cells that its records are of."""
+    wanted, grid = settings(*protocol, f"train.precision={precision}"), tuple(GRID.values())
+    return select_probes(
+        {
+            probe: [r for r in records if r["config"]["probe"]["name"] == probe]
+            for probe in default_probes()
+        },
+        wanted,
+        grid,
+    )

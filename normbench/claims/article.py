@@ -1,4 +1,4 @@
-"""The article's claims, each with the rule that decides on it, fixed before the grid was run.
+"""What the article claims of its tables, each with its rule, fixed before the grid was run.
 
 A claim is what stands above a function, and the function, which turns evidence into a judgement.
 Adding a claim is adding one of these.
@@ -7,9 +7,8 @@ Adding a claim is adding one of these.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 
+from normbench.claims.claim import Claims
 from normbench.claims.evidence import Evidence
 from normbench.claims.rules import (
     MARGIN,
@@ -35,39 +34,10 @@ STABLE = 0.03  # standard deviation of accuracy
 WALL_TIME = (2.5, 10)  # "about 5 times": within a factor of two
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A sentence of the article made checkable.
-
-    title: the sentence, short.
-    sentence: in our own words.
-    source: where it is from.
-    measured: what it is judged by.
-    rule: which outcome supports it.
-    judge: the rule; decides for one model.
-    """
-
-    title: str
-    sentence: str
-    source: str
-    measured: str
-    rule: str
-    judge: Callable[[Evidence], Judgement]
+CLAIMS = Claims()  # numbered in this order
 
 
-CLAIMS: list[Claim] = []  # numbered in this order
-
-
-def claim(**words: str) -> Callable[[Callable[[Evidence], Judgement]], None]:
-    """Make a claim of the function below."""
-
-    def add(judge: Callable[[Evidence], Judgement]) -> None:
-        CLAIMS.append(Claim(judge=judge, **words))
-
-    return add
-
-
-@claim(
+@CLAIMS.claim(
     title="BatchNorm beats no norm at batch size 128, most at lr 0.01",
     sentence="With large batches BatchNorm makes a network more accurate than one without any "
     "norm, and the more so at the higher learning rate.",
@@ -85,7 +55,7 @@ def _(evidence: Evidence) -> Judgement:
     )
 
 
-@claim(
+@CLAIMS.claim(
     title="BatchNorm loses its advantage at batch size 2",
     sentence="What BatchNorm has over no norm is gone when statistics come from two images.",
     source="The article's tables of no norm and of BatchNorm, and its discussion of small batches.",
@@ -106,7 +76,7 @@ def _(evidence: Evidence) -> Judgement:
     )
 
 
-@claim(
+@CLAIMS.claim(
     title="A larger eps helps BatchNorm at batch size 2",
     sentence="Where the variance comes from two images, a larger constant added to it makes "
     "BatchNorm more accurate.",
@@ -119,7 +89,7 @@ def _(evidence: Evidence) -> Judgement:
     return every(above(evidence, "batchnorm_eps", "batchnorm", cell) for cell in SMALL)
 
 
-@claim(
+@CLAIMS.claim(
     title="Running BatchNorm works at batch size 2, falls short at 128",
     sentence="Normalizing by running statistics makes small batches work, but loses to BatchNorm "
     "with large ones, and in some cells to a mere larger eps.",
@@ -144,7 +114,7 @@ def _(evidence: Evidence) -> Judgement:
     )
 
 
-@claim(
+@CLAIMS.claim(
     title="LayerNorm, GroupNorm: below BatchNorm at 128, above it at 2",
     sentence="Norms that do without the batch are less accurate than BatchNorm with large batches "
     "and more accurate with small ones.",
@@ -163,7 +133,7 @@ def _(evidence: Evidence) -> Judgement:
     )
 
 
-@claim(
+@CLAIMS.claim(
     title="GroupNorm is at least as good as LayerNorm",
     sentence="Normalizing groups of channels is at least as good as normalizing all at once.",
     source="The article's tables of LayerNorm and GroupNorm, and its discussion of the two.",
@@ -174,7 +144,7 @@ def _(evidence: Evidence) -> Judgement:
     return every(matches(evidence, "groupnorm", "layernorm", cell) for cell in LARGE + SMALL)
 
 
-@claim(
+@CLAIMS.claim(
     title="WS with BCN is best at batch size 2, matches BatchNorm at 128",
     sentence="Weight standardization with batch-channel normalization is the most accurate of all "
     "with small batches, and as accurate as BatchNorm where that is at its best.",
@@ -195,7 +165,7 @@ def _(evidence: Evidence) -> Judgement:
     )
 
 
-@claim(
+@CLAIMS.claim(
     title="Norms allow a higher learning rate",
     sentence="With BatchNorm a network gains more from a higher learning rate than without.",
     source="The article's discussion of why normalization helps, and its tables of no norm and of "
@@ -208,7 +178,7 @@ def _(evidence: Evidence) -> Judgement:
     return every([gains(evidence, "batchnorm", "none", *LARGE)])
 
 
-@claim(
+@CLAIMS.claim(
     title="Small batches cost about 5 times the wall time",
     sentence="Training with batches of 2 takes about 5 times as long as with batches of 128. That "
     "is as much about a tool and its hardware as about batches: judged is what it costs here.",
@@ -239,7 +209,7 @@ def _(evidence: Evidence) -> Judgement:
     return every([Part(what, ratio and ratio.exp(), *WALL_TIME, form=".2f")])
 
 
-@claim(
+@CLAIMS.claim(
     title="Results are stable over 3 runs",
     sentence="Three runs of a cell come to nearly the same accuracy.",
     source="The standard deviations in the article's tables, and its discussion of them.",

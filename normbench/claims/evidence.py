@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from normbench.report.cells import Cell, Results
 from normbench.report.welch import Sample
@@ -11,19 +13,45 @@ from normbench.report.welch import Sample
 GUESSING = 0.1  # accuracy with ten classes of the same size
 
 
+Cells = Mapping[tuple[str, int, float], Cell]  # by norm, batch size and learning rate
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number that a probe's record holds.
+
+    name: in words.
+    probe: whose records.
+    number: takes it from a record's ``measured``.
+    diverged: what a run that diverged counts as; None: such runs are left out.
+    """
+
+    name: str
+    probe: str
+    number: Callable[[dict[str, Any]], float]
+    diverged: float | None = None
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What was measured of one model under one protocol.
 
-    cells: by norm, batch size and learning rate; those of the grid are all there, run or not.
+    cells: those of the grid are all there, run or not.
+    probes: what each probe measured, with its default settings.
     """
 
     model: str
-    cells: dict[tuple[str, int, float], Cell]
+    cells: Cells
+    probes: Mapping[str, Cells] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, results: Results, model: str) -> Evidence:
-        return cls(model, {k[1:]: cell for k, cell in results.cells.items() if k[0] == model})
+    def of(
+        cls, results: Results, model: str, probes: Mapping[str, Results] | None = None
+    ) -> Evidence:
+        def cells(found: Results) -> Cells:
+            return {key[1:]: cell for key, cell in found.cells.items() if key[0] == model}
+
+        return cls(model, cells(results), {k: cells(found) for k, found in (probes or {}).items()})
 
     def accuracy(self, norm: str, batch_size: int, lr: float) -> Sample | None:
         """Over the runs of a cell; one that diverged counts as guessing. None without runs."""
@@ -46,11 +74,27 @@ class Evidence:
             ]
         )
 
-    def caveats(self, *cells: tuple[str, int, float]) -> str:
-        """Which runs of these cells lack or diverged, in words; empty where all is well."""
-        known = [(key, self.cells.get(key)) for key in cells]
+    def probed(self, quantity: Quantity, norm: str, batch_size: int, lr: float) -> Sample | None:
+        """A probe's number over the runs of a cell; None without runs."""
+        cell = self.probes.get(quantity.probe, {}).get((norm, batch_size, lr))
+        return cell and Sample.of(
+            [
+                quantity.number(r["measured"]) if r["status"] == "finished" else quantity.diverged
+                for r in cell.records
+                if r["status"] == "finished" or quantity.diverged is not None
+            ]
+        )
+
+    def caveats(self, *cells: tuple[str, int, float], probe: str | None = None) -> str:
+        """Which runs of these cells lack or diverged, in words; empty where all is well.
+
+        They are the grid's runs, or those that a probe measured.
+        """
+        among = self.cells if probe is None else self.probes.get(probe, {})
+        known = [(key, among.get(key)) for key in dict.fromkeys(cells)]
+        of = "" if probe is None else f"{probe}, "
         return "; ".join(
-            f"{norm} bs={bs} lr={lr:g}: {cell.caveat if cell else 'not run'}"
+            f"{of}{norm} bs={bs} lr={lr:g}: {cell.caveat if cell else 'not run'}"
             for (norm, bs, lr), cell in known
             if cell is None or cell.caveat
         )

@@ -5,10 +5,17 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from normbench.config import article_settings, check_grid, check_train, drop_replaced_settings
+from normbench.config import (
+    article_settings,
+    check_grid,
+    check_train,
+    default_probes,
+    drop_replaced_settings,
+)
 from normbench.errors import UserError
+from normbench.probes.stored import read_probe
 from normbench.records import read_all
-from normbench.report.cells import Results, select
+from normbench.report.cells import Results, select, select_probes
 
 
 def results_of(cfg: DictConfig) -> Results:
@@ -26,9 +33,8 @@ def results_of(cfg: DictConfig) -> Results:
             f"results.dir={folder} holds no records: train some with normbench run, "
             "or name another folder with results.dir=DIR"
         )
-    grid = cfg.grid.batch_size, cfg.grid.lr, cfg.grid.seeds
     records = read_all(folder)
-    results = select(records, article_settings(cfg), tuple(list(axis) for axis in grid))
+    results = select(records, article_settings(cfg), _grid(cfg))
     if not results.records:
         raise UserError(
             f"results.dir={folder} holds no record of this protocol ({len(records)} of others): "
@@ -36,3 +42,13 @@ def results_of(cfg: DictConfig) -> Results:
             "settings of those to look at, such as optimizer=sgd"
         )
     return results
+
+
+def probes_of(cfg: DictConfig) -> dict[str, Results]:
+    """What normbench's probes measured under the config's protocol, with their default settings."""
+    records = {name: read_probe(Path(cfg.results.dir), name) for name in default_probes()}
+    return select_probes(records, article_settings(cfg), _grid(cfg))
+
+
+def _grid(cfg: DictConfig) -> tuple[list[int], list[float], list[int]]:
+    return tuple(list(axis) for axis in (cfg.grid.batch_size, cfg.grid.lr, cfg.grid.seeds))

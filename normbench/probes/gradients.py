@@ -22,6 +22,7 @@ from normbench.report.figures import (
 if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
 
     from normbench.probes.watching import Watched
 
@@ -115,6 +116,8 @@ median over 11 steps.
 - rise: the highest smoothed value after the lowest one, over it
 - level: the median over the second half of the steps
 - peak: the highest value in the first tenth of the steps, over the level
+- lead: the highest value in the first tenth of the steps, over the highest after it
+- drift: the highest smoothed value after the first tenth of the steps, over the lowest
 - spread: the largest layer's level over the smallest layer's
 - change: how much larger or smaller a norm is than the one a step before, as a ratio above 1: the
   median over steps and layers
@@ -122,23 +125,28 @@ median over 11 steps.
 SMOOTHING = 11  # steps
 
 
-def describe(norms: np.ndarray) -> dict[str, float]:
+def describe(norms: ArrayLike) -> dict[str, float]:
     """The numbers of ``LEGEND`` for gradient norms (layers, steps) of one run; NaN is left out."""
+    norms = np.array(norms, dtype=float)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of nothing but NaN
         logs = np.log(norms)
         smooth = np.nanmean(_running_median(logs), axis=0)
         low = int(np.nanargmin(smooth)) if np.isfinite(smooth).any() else 0
         levels = np.nanmedian(logs[:, logs.shape[1] // 2 :], axis=1)
-        tenth = logs[:, : max(1, logs.shape[1] // 10)]
+        tenth = max(1, logs.shape[1] // 10)
+        early = np.nanmax(logs[:, :tenth], axis=1)
+        late = smooth[tenth:]
         changes = np.abs(np.diff(logs, axis=1))
-        some = changes.size > 0
+        some = changes.size > 0  # more than one step
         values = {
             "start": logs[:, 0].mean(),
             "drop": logs[:, 0].mean() - smooth[low],
             "rise": np.nanmax(smooth[low:]) - smooth[low],
             "level": levels.mean(),
-            "peak": np.nanmean(np.nanmax(tenth, axis=1)) - levels.mean(),
+            "peak": np.nanmean(early) - levels.mean(),
+            "lead": np.nanmean(early - np.nanmax(logs[:, tenth:], axis=1)) if some else np.nan,
+            "drift": np.nanmax(late) - np.nanmin(late) if some else np.nan,
             "spread": levels.max() - levels.min(),
             "change": np.nanmedian(changes) if some else np.nan,
             "spikes": np.nanpercentile(changes, 99) if some else np.nan,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from normbench.config import default_probes
 from normbench.report.settings import canonical, differences
 from normbench.report.tables import Record, groups, norm_rank, notes, protocol_of
 from normbench.report.welch import Sample
@@ -97,6 +98,24 @@ def select(
         for norm, bs, lr in sorted(keys, key=lambda k: (norm_rank(k[0]), -k[1], -k[2])):
             cells[model, norm, bs, lr] = Cell(model, norm, bs, lr, tuple(seeds), keys[norm, bs, lr])
     return Results(cells, found, tuple(others))
+
+
+def select_probes(
+    records: Mapping[str, Iterable[Record]],
+    settings: Mapping[tuple[str, str], Settings],
+    grid: tuple[Sequence[int], Sequence[float], Sequence[int]],
+) -> dict[str, Results]:
+    """The cells of one protocol that each probe measured with its default settings.
+
+    Args:
+        records: of each of normbench's probes, of any protocol.
+        settings, grid: as ``select`` takes them.
+    """
+    probes = default_probes()
+    return {
+        name: select(of, {k: v | {"probe": probes[name]} for k, v in settings.items()}, grid)
+        for name, of in records.items()
+    }
 
 
 def _matching(protocols: list[list[Record]], wanted: Settings) -> tuple[list[Record], list[str]]:

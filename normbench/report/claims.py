@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from normbench.claims.article import CLAIMS
+from normbench.claims import CLAIMS
 from normbench.claims.evidence import GUESSING, Evidence
 from normbench.claims.rules import Judgement, Part
 from normbench.report.cells import Results
@@ -23,15 +23,22 @@ HOW = (
     "once in forty times at most; that is not corrected for the number of parts. A run that "
     f"diverged counts as guessing, accuracy {GUESSING}. Cells are written batch size/learning "
     "rate.",
+    "What training looks like from inside is judged from what normbench probe measured with its "
+    "default settings. Ratios are of geometric means, with intervals of the same kind, of "
+    "logarithms.",
 )
 
 
-def markdown(results: Results) -> str:
-    """Every claim with its verdict for each model, and what that follows from."""
+def markdown(results: Results, probes: Mapping[str, Results]) -> str:
+    """Every claim with its verdict for each model, and what that follows from.
+
+    Args:
+        results: of the article's grid.
+        probes: what each probe measured.
+    """
     models = list(dict.fromkeys(model for model, *_ in results.cells))
-    judged = [
-        (claim, {m: claim.judge(Evidence.of(results, m)) for m in models}) for claim in CLAIMS
-    ]
+    evidence = {model: Evidence.of(results, model, probes) for model in models}
+    judged = [(claim, {m: claim.judge(evidence[m]) for m in models}) for claim in CLAIMS]
     parts = ["# The article's claims"]
     parts += [filled(f"{model}: {summary(of)}") for model, of in results.records.items()]
     parts += [filled(f"Not looked at: {'; '.join(results.others)}.")] if results.others else []

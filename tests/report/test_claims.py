@@ -2,12 +2,12 @@
 
 from made_up import record, results, runs
 
-from normbench.claims.article import CLAIMS
+from normbench.claims import CLAIMS
 from normbench.report.claims import markdown
 
 
 def page(*records):
-    return markdown(results(records))
+    return markdown(results(records), {})
 
 
 SOME = runs("none", accuracy=0.47) + runs("batchnorm", accuracy=0.59)
