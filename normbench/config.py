@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -280,6 +281,7 @@ def article_settings(cfg: DictConfig) -> dict[tuple[str, str], dict[str, Any]]:
     }
 
 
+@cache
 def default_probes() -> dict[str, dict[str, Any]]:
     """The settings of normbench's own probes, by name."""
     folder = files("normbench.configs") / "probe"

@@ -12,6 +12,7 @@ from normbench.report import style
 from normbench.report.figures import by_norm, markdown_table, protocol_line
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NOTHING, ALL = "none", "batchnorm"  # the norms between which the others are
@@ -26,14 +27,19 @@ class Ablation(Curves):
 
     @staticmethod
     def draw(records: list[Record]) -> Figure:
-        with style.figure(1, 3, 3.9, width_ratios=(1, 1, 0.9)) as (fig, axes):
+        with style.figure(1, 3, 3.6) as (fig, axes):
             for ax, part in zip(axes[0], ("val_loss", "val_accuracy"), strict=False):
                 draw_curves(ax, records, part)
-            _draw_shares(axes[0, 2], shares(records))
+            if found := shares(records):
+                _draw_shares(axes[0, 2], found)
+            else:
+                axes[0, 2].set_axis_off()
+                axes[0, 2].legend(*axes[0, 0].get_legend_handles_labels(), loc="center left")
             style.caption(
                 fig,
-                "Mean ± standard deviation over seeds. Share: (none - norm) / (none - batchnorm) "
-                f"of the validation loss at the end. {protocol_line(records)}.",
+                "Mean ± standard deviation over seeds; norms have the same color and marker on all "
+                "sides. Share of the improvement: (none − norm) / (none − batchnorm), of the "
+                f"validation loss at the end. {protocol_line(records)}.",
             )
         return fig
 
@@ -50,7 +56,7 @@ class Ablation(Curves):
             Curves.summarize(records)
             + "\n# Shares of BatchNorm's improvement\n\n"
             + markdown_table(["norm", *kinds], rows)
-            + "\n\nA share is (none - norm) / (none - batchnorm), seed by seed, mean ± standard "
+            + "\n\nA share is (none − norm) / (none − batchnorm), seed by seed, mean ± standard "
             "deviation. It need not lie between 0 and 100%, and shares need not sum up.\n"
         )
 
@@ -87,14 +93,19 @@ def shares(records: list[Record]) -> dict[str, dict[str, tuple[float, float]]]:
     return found
 
 
-def _draw_shares(ax, found: dict[str, dict[str, tuple[float, float]]]) -> None:
-    for place, (norm, kinds) in enumerate(found.items()):
-        mean, std = kinds["loss at the end"]
-        ax.barh(-place, 100 * mean, xerr=100 * std, color=style.color(norm), height=0.7)
-    ax.set_yticks([-place for place in range(len(found))], list(found))
-    ax.axvline(0, color=style.INK, lw=0.8)
-    ax.set_title("share of the improvement")
-    ax.set_xlabel("%")
+def _draw_shares(ax: Axes, found: dict[str, dict[str, tuple[float, float]]]) -> None:
+    """Those of the loss at the end, the largest on top."""
+    ends = {norm: kinds["loss at the end"] for norm, kinds in found.items()} | {NOTHING: (0, 0)}
+    ranked = sorted(ends, key=lambda norm: ends[norm])
+    for place, norm in enumerate(ranked):
+        mean, std = (100 * number for number in ends[norm])
+        look = {"color": style.color(norm), "marker": style.marker(norm)}
+        ax.errorbar(mean, place, xerr=std, elinewidth=1.6, linestyle="none", **look)
+    ax.set_yticks(range(len(ranked)), ranked)
+    ax.set_ylim(-0.6, len(ranked) - 0.4)
+    ax.tick_params(axis="y", length=0)
+    ax.set_title("improvement")
+    ax.set_xlabel("share of batchnorm's, %")
 
 
 def _percent(mean: float, std: float) -> str:

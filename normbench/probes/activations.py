@@ -99,6 +99,7 @@ class Activations(WatchingProbe):
             style.log_scale(axes[1, 0])
             last = next(iter(norms.values()))["measured"]["layers"][-1]
             axes[2, 0].set_ylabel(f"percentiles of {last}")
+            fig.align_ylabels(axes[:, 0])
             layer_legend(fig, axes[0, 0])
             style.caption(
                 fig,

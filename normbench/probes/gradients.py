@@ -21,6 +21,7 @@ from normbench.report.figures import (
 
 if TYPE_CHECKING:
     import torch
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
@@ -79,20 +80,17 @@ class Gradients(WatchingProbe):
 
     @staticmethod
     def draw(records: list[Record]) -> Figure:
-        norms = {norm: group[0] for norm, group in by_norm(records).items()}
-        with norm_panels(norms, "training step", "gradient norm") as (fig, axes):
+        firsts = {norm: group[0] for norm, group in by_norm(records).items()}
+        with norm_panels(firsts, "training step", "gradient norm") as (fig, axes):
             for norm, ax in axes.items():
-                layers, lines = norms[norm]["measured"]["layers"], _norms(norms[norm])
-                for layer, line, color in zip(
-                    layers, lines, style.shades(len(layers)), strict=True
-                ):
-                    ax.plot(np.arange(1, len(line) + 1), line, color=color, lw=1, label=layer)
+                _draw_lines(ax, firsts[norm]["measured"])
             style.log_scale(ax)
             layer_legend(fig, next(iter(axes.values())))
             style.caption(
                 fig,
-                "L2 norm of the gradient of each convolution's weight at every step. "
-                f"{protocol_line(list(norms.values()))}.",
+                "L2 norm of the gradient of each convolution's weight: thin, at every step; thick, "
+                f"the running median over {SMOOTHING} steps. "
+                f"{protocol_line(list(firsts.values()))}.",
             )
         return fig
 
@@ -100,7 +98,7 @@ class Gradients(WatchingProbe):
     def summarize(records: list[Record]) -> str:
         rows = []
         for norm, group in by_norm(records).items():
-            of_seeds = [describe(_norms(record)) for record in group]
+            of_seeds = [describe(record["measured"]["norms"]) for record in group]
             means = {key: np.mean([d[key] for d in of_seeds]) for key in of_seeds[0]}
             rows.append([norm, *means.values()])
         table = markdown_table(["norm", *means], rows)
@@ -123,6 +121,15 @@ median over 11 steps.
   median over steps and layers
 - spikes: the same ratio's 99th percentile"""
 SMOOTHING = 11  # steps
+
+
+def _draw_lines(ax: Axes, measured: dict[str, Any]) -> None:
+    norms = np.array(measured["norms"], dtype=float)
+    steps = np.arange(1, norms.shape[1] + 1)
+    lines = zip(measured["layers"], norms, _running_median(norms), strict=True)
+    for (layer, line, smooth), color in zip(lines, style.shades(len(norms)), strict=True):
+        ax.plot(steps, line, color=color, lw=0.7, alpha=0.45)
+        ax.plot(steps, smooth, color=color, lw=1.6, label=layer, zorder=3)
 
 
 def describe(norms: ArrayLike) -> dict[str, float]:
@@ -157,15 +164,7 @@ def describe(norms: ArrayLike) -> dict[str, float]:
 def _running_median(rows: np.ndarray) -> np.ndarray:
     """(layers, steps) -> the same shape; windows are cut off at the ends."""
     half = SMOOTHING // 2
-    return np.stack(
-        [
-            np.nanmedian(rows[:, max(0, i - half) : i + half + 1], axis=1)
-            for i in range(rows.shape[1])
-        ],
-        axis=1,
-    )
-
-
-def _norms(record: Record) -> np.ndarray:
-    """(layers, steps), NaN where a number was not finite."""
-    return np.array(record["measured"]["norms"], dtype=float)
+    windows = [rows[:, max(0, i - half) : i + half + 1] for i in range(rows.shape[1])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of nothing but NaN
+        return np.stack([np.nanmedian(window, axis=1) for window in windows], axis=1)

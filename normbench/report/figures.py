@@ -89,17 +89,17 @@ def norm_panels(
     norms = list(norms)
     columns = min(columns, len(norms))
     rows = -(-len(norms) // columns)
-    height = 0.7 + 2.2 * rows
+    height = 0.9 + 2.0 * rows
     with figure(rows, columns, height, sharex=True, sharey=True, **settings) as (fig, grid):
         axes = dict(zip(norms, grid.flat, strict=False))
         for norm, ax in axes.items():
             ax.set_title(norm)
         for ax in list(grid.flat)[len(norms) :]:
             ax.set_axis_off()
-        for column in range(columns):  # the lowest panel of each column names the axis
-            lowest = list(axes.values())[column::columns][-1]
-            lowest.set_xlabel(x)
-            lowest.tick_params(labelbottom=True)
+        for column in range(columns):  # the lowest panel of each column has its numbers
+            list(axes.values())[column::columns][-1].tick_params(labelbottom=True)
+        for ax in grid[-1]:
+            ax.set_xlabel(x)
         for row in grid:
             row[0].set_ylabel(y)
         yield fig, axes
@@ -108,11 +108,10 @@ def norm_panels(
 def layer_legend(fig: Figure, ax: Axes) -> None:
     """Name the lines of a panel above all of them, or the first and last of many."""
     handles, labels = ax.get_legend_handles_labels()
+    if len(labels) > 1:
+        labels = [f"{labels[0]} (first)", *labels[1:-1], f"{labels[-1]} (last)"]
     if len(handles) > 6:
-        handles, labels = (
-            [handles[0], handles[-1]],
-            [f"{labels[0]} (first)", f"{labels[-1]} (last)"],
-        )
+        handles, labels = [handles[0], handles[-1]], [labels[0], labels[-1]]
     fig.legend(handles, labels, loc="outside upper left", ncols=len(labels))
 
 

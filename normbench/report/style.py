@@ -23,7 +23,8 @@ WIDTH = 8.5  # inches
 DPI = 200
 INK, FAINT, GRID = "#222222", "#666666", "#e4e4e4"  # text, captions, grid lines
 
-# Norm -> color and marker. Hues of Okabe and Ito and of Tol, which color-blind readers tell apart.
+# Norm -> color and marker. Hues of Okabe and Ito and of Tol, which color-blind readers tell apart
+# within the article's norms, and within BatchNorm's parts.
 NORMS = {
     "none": ("#595959", "X"),
     "batchnorm": ("#0072b2", "o"),
@@ -33,13 +34,19 @@ NORMS = {
     "groupnorm": ("#d55e00", "D"),
     "ws_groupnorm": ("#cc79a7", "<"),
     "ws_bcn": ("#4b0082", ">"),
+    "batchnorm_no_affine": ("#56b4e9", "s"),
+    "batchnorm_detached": ("#661100", "v"),
+    "batchnorm_scale": ("#e69f00", "D"),
+    "batchnorm_center": ("#a6611a", "^"),
+    "affine": ("#332288", "P"),
+    "noisy_batchnorm": ("#d55e00", "d"),
 }
 OTHERS = (
-    ("#a6611a", "P"),
     ("#999933", "*"),
     ("#117733", "h"),
-    ("#661100", "p"),
     ("#44aa99", "d"),
+    ("#aa4499", "P"),
+    ("#cc6677", "p"),
 )
 
 STYLE = {
@@ -95,7 +102,7 @@ def shades(count: int) -> list[Any]:
     """Colors for things in an order, from dark to light, that color-blind readers tell apart."""
     import matplotlib
 
-    return [matplotlib.colormaps["viridis"](0.9 * i / max(1, count - 1)) for i in range(count)]
+    return [matplotlib.colormaps["viridis"](0.8 * i / max(1, count - 1)) for i in range(count)]
 
 
 @contextmanager

@@ -94,16 +94,30 @@ def lab(color, eye):
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
+# Norms that are drawn in one figure.
+PARTS = (
+    "none", "batchnorm", "batchnorm_no_affine", "batchnorm_detached", "batchnorm_scale",
+    "batchnorm_center", "affine",
+)  # fmt: skip
+TOGETHER = {
+    "article": ARTICLE_ORDER,
+    "ablation": PARTS,
+    "noise": ("none", "batchnorm", "noisy_batchnorm"),
+}
+
+
 @pytest.mark.parametrize("eye", EYES)
-def test_norms_are_told_apart_by_color_whoever_looks(eye):
-    for one, other in itertools.combinations(ARTICLE_ORDER, 2):
+@pytest.mark.parametrize("norms", TOGETHER.values(), ids=TOGETHER)
+def test_norms_are_told_apart_by_color_whoever_looks(norms, eye):
+    for one, other in itertools.combinations(norms, 2):
         apart = np.linalg.norm(lab(style.color(one), eye) - lab(style.color(other), eye))
         assert apart > 12, f"{one} and {other} look alike: {apart:.1f}"  # 2.3 is just noticeable
 
 
-def test_norms_are_told_apart_by_marker_and_stand_out_from_the_page():
-    assert len({style.marker(norm) for norm in ARTICLE_ORDER}) == len(ARTICLE_ORDER)
-    for norm in ARTICLE_ORDER:
+@pytest.mark.parametrize("norms", TOGETHER.values(), ids=TOGETHER)
+def test_norms_are_told_apart_by_marker_and_stand_out_from_the_page(norms):
+    assert len({style.marker(norm) for norm in norms}) == len(norms)
+    for norm in norms:
         assert lab(style.color(norm), "all cones")[0] < 75  # white is 100
 
 
