@@ -15,7 +15,7 @@ COMMANDS = {
     "run": "train every run of the grid that has no record yet, print the table",
     "table": "write the markdown tables anew, from the records alone",
     "compare": "set the records beside the article's numbers",
-    "claims": "judge the article's claims from the records",
+    "claims": "judge the articles' claims from records and probes",
     "calibration": "score candidate protocols against the article's cells",
     "probe": "measure why a norm works, and draw the figure",
     "figures": "draw every figure anew, from what is stored alone",

@@ -1,4 +1,4 @@
-"""``normbench claims``: the article's claims, judged from records and probes."""
+"""``normbench claims``: the articles' claims, judged from records and probes."""
 
 from pathlib import Path
 

@@ -23,9 +23,9 @@ HOW = (
     "once in forty times at most; that is not corrected for the number of parts. A run that "
     f"diverged counts as guessing, accuracy {GUESSING}. Cells are written batch size/learning "
     "rate.",
-    "What training looks like from inside is judged from what normbench probe measured with its "
-    "default settings. Ratios are of geometric means, with intervals of the same kind, of "
-    "logarithms.",
+    "Claims about what goes on in training are judged from what normbench probe measured with its "
+    "default settings, by rules that were fixed before. Ratios there are of geometric means; their "
+    "intervals are Welch's of the logarithms.",
 )
 
 
@@ -39,7 +39,7 @@ def markdown(results: Results, probes: Mapping[str, Results]) -> str:
     models = list(dict.fromkeys(model for model, *_ in results.cells))
     evidence = {model: Evidence.of(results, model, probes) for model in models}
     judged = [(claim, {m: claim.judge(evidence[m]) for m in models}) for claim in CLAIMS]
-    parts = ["# The article's claims"]
+    parts = ["# The articles' claims"]
     parts += [filled(f"{model}: {summary(of)}") for model, of in results.records.items()]
     parts += [filled(f"Not looked at: {'; '.join(results.others)}.")] if results.others else []
     parts.append(

@@ -1,4 +1,4 @@
-"""normbench claims: the article's claims, judged from stored records."""
+"""normbench claims: the articles' claims, judged from stored records."""
 
 from made_up import runs, store
 
