@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable
 from functools import cache, lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,17 +15,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from normbench.data import Dataset, load_dataset
 from normbench.engine.captured import run_in_stream
+from normbench.engine.checkpoint import Checkpoint
 from normbench.engine.cuda import Cuda, Stream
 from normbench.engine.cuda_lanes import CudaLanes
 from normbench.engine.lanes import Lanes, ProcessLanes, prepare_processes
 from normbench.engine.memory import keep_freed_memory
 from normbench.engine.training import Plan, Result, finish, train
-from normbench.environment import available_cores
+from normbench.environment import available_cores, code_digest
 from normbench.errors import UserError
 from normbench.explain import first_line
 from normbench.grid import Run
 from normbench.models import build_model
 from normbench.probes import Measurement, Probe
+from normbench.records import RecordStore
 
 CUDA_LANES = 8  # as many as auto lets train side by side
 
@@ -96,6 +99,24 @@ def plan_of(cfg: DictConfig, run: Run, num_classes: int) -> Plan:
     )
 
 
+def checkpoint_of(
+    cfg: DictConfig, run: Run, data: Dataset, device: str, threads: int
+) -> Checkpoint | None:
+    """Where a run's state is kept between epochs, if the config wants that."""
+    if cfg.train.checkpoint == "never":
+        return None
+    about = {
+        "run": run.key,
+        "code": code_digest(run.settings),
+        "torch": torch.__version__,
+        "data": data.digest,
+        "device": device,
+        "threads": threads,
+    }
+    path = RecordStore(Path(cfg.results.dir)).checkpoint(run.key)
+    return Checkpoint(path, about, always=cfg.train.checkpoint == "always")
+
+
 def split_cores(engine: DictConfig, runs: int, device: str) -> tuple[int, int]:
     """How many lanes train side by side, and with how many CPU threads each.
 
@@ -103,7 +124,7 @@ def split_cores(engine: DictConfig, runs: int, device: str) -> tuple[int, int]:
     run's last bits may depend on them. One thread a lane is best as long as there are runs for
     every core, since small kernels do not fill more.
     """
-    cores = available_cores()
+    cores = available_cores() if engine.cores == "auto" else engine.cores
     lanes, threads = engine.lanes, engine.threads
     if device == "cuda":
         lanes = min(runs, CUDA_LANES) if lanes == "auto" else lanes
@@ -146,7 +167,9 @@ def make_lanes(
         plan = plan_of(cfg, run, len(data.classes))
         if probe:
             return (yield from probe.measure(plan, data, torch.device(device)))
-        return (yield from run_in_stream(plan, data, torch.device(device), stream, note))
+        checkpoint = checkpoint_of(cfg, run, data, device, threads)
+        target = torch.device(device)
+        return (yield from run_in_stream(plan, data, target, stream, note, checkpoint))
 
     return CudaLanes(begin, cuda, lanes, share_of_device if cfg.engine.lanes == "auto" else None)
 
@@ -171,7 +194,8 @@ def make_train(
         plan = plan_of(cfg, run, len(data.classes))
         if probe:
             return finish(probe.measure(plan, data, device), report)
-        return train(plan, data, device, report)
+        checkpoint = checkpoint_of(cfg, run, data, "cpu", threads)
+        return train(plan, data, device, report, checkpoint)
 
     return train_run
 

@@ -13,6 +13,7 @@ from normbench import __version__
 
 COMMANDS = {
     "run": "train every run of the grid that has no record yet, print the table",
+    "status": "say what runs and where, what failed, what is missing, how long it takes",
     "table": "write the markdown tables anew, from the records alone",
     "compare": "set the records beside the article's numbers",
     "claims": "judge the articles' claims from records and probes",
@@ -100,8 +101,14 @@ def _hydra_application(command: str) -> Callable[[], Any]:
 
     register_schema()
     errors: list[Exception] = []
+    folder = os.getcwd()
 
     def task(cfg: Any) -> Any:
+        # A launcher may have brought this to another process, even another machine.
+        os.chdir(folder)
+        if folder not in sys.path:  # a user's own layer is found beside where the command is typed
+            sys.path.append(folder)
+        register_schema()
         # Hydra prints lines of its own about a task that raises, so errors are returned. A sweep
         # finds them among its jobs' results, wherever those ran.
         try:

@@ -17,16 +17,23 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from normbench.environment import available_cores
 from normbench.errors import UserError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+CHECKPOINTS = ("auto", "always", "never")
 DEVICES = ("auto", "cpu", "cuda")
+AXES = ("batch_size", "lr", "seeds")
+SPLITS = {"none": (), "batch_size": AXES[:1], "cell": AXES[:2], "run": AXES}  # axes that are cut
 AUGMENTATIONS = ("none", "flip", "crop")
 
 # Nodes that Hydra instantiates. Their settings are arguments of their `_target_`.
 INSTANTIATED = (
     "model", "norm.layer", "norm.weight", "data.source", "optimizer", "schedule", "probe",
 )  # fmt: skip
+
+MOST_CORES = 8  # of a job that a launcher is asked for; more jobs find their place sooner
+BYTES_A_PIXEL = 600  # that training a ResNet18 keeps for the backward pass
 
 
 @dataclass
@@ -51,10 +58,25 @@ class DataConfig:
 
 
 @dataclass
+class GridPart:
+    """The values that a job of a split grid has to do with; None for all."""
+
+    batch_size: list[int] | None = None
+    lr: list[float] | None = None
+    seeds: list[int] | None = None
+
+
+@dataclass
 class GridConfig:
     batch_size: list[int] = MISSING
     lr: list[float] = MISSING
     seeds: list[int] = MISSING
+
+
+@dataclass
+class SplitGridConfig(GridConfig):
+    split: str = "none"
+    part: GridPart = field(default_factory=GridPart)
 
 
 @dataclass
@@ -64,9 +86,15 @@ class TrainConfig:
 
 
 @dataclass
+class JobTrainConfig(TrainConfig):
+    checkpoint: str = "never"
+
+
+@dataclass
 class EngineConfig:
     lanes: Any = "auto"
     threads: Any = "auto"
+    cores: Any = "auto"
 
 
 @dataclass
@@ -83,7 +111,7 @@ class JobConfig:
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: dict[str, Any] = MISSING
     schedule: dict[str, Any] = MISSING
-    train: TrainConfig = field(default_factory=TrainConfig)
+    train: JobTrainConfig = field(default_factory=JobTrainConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
     device: str = "auto"
     results: ResultsConfig = field(default_factory=ResultsConfig)
@@ -91,7 +119,7 @@ class JobConfig:
 
 @dataclass
 class RunConfig(JobConfig):
-    grid: GridConfig = field(default_factory=GridConfig)
+    grid: SplitGridConfig = field(default_factory=SplitGridConfig)
     force: bool = False
 
 
@@ -120,6 +148,11 @@ class TableConfig:
 
 
 @dataclass
+class StatusConfig:
+    results: ResultsConfig = field(default_factory=ResultsConfig)
+
+
+@dataclass
 class ArticleConfig:
     """The article's cells under one protocol: what compare and claims look for."""
 
@@ -139,17 +172,40 @@ class DataCommandConfig:
 
 
 def register_schema() -> None:
-    """Make the schema known to Hydra; configs name it first in their defaults lists."""
+    """Make the schema known to Hydra; configs name it first in their defaults lists.
+
+    And ``${job_resource:…}``, which says what a launcher has to ask for.
+    """
+    OmegaConf.register_new_resolver("job_resource", _job_resource, replace=True)
     store = ConfigStore.instance()
     for command, schema in {
         "run": RunConfig,
         "table": TableConfig,
+        "status": StatusConfig,
         "probe": ProbeConfig,
         "data": DataCommandConfig,
         "bench": BenchConfig,
         "article": ArticleConfig,
     }.items():
         store.store(name=f"{command}_schema", node=schema)
+
+
+def _job_resource(what: str, *, _root_: DictConfig) -> int | None:
+    """What one of a sweep's jobs needs: cores, memory (GB), gpus, and how many jobs fit here."""
+    grid, engine = _root_.grid, _root_.engine
+    runs = math.prod(len(grid[axis]) for axis in AXES if axis not in SPLITS.get(grid.split, ()))
+    typed = OmegaConf.to_container(engine, resolve=False).get("cores")
+    cores = typed if isinstance(typed, int) else min(runs, MOST_CORES)
+    if what == "cores":
+        return cores
+    if what == "cores_here":
+        return min(cores, available_cores())
+    if what == "gpus":
+        return 1 if _root_.device == "cuda" else None
+    if what == "jobs":
+        return max(1, available_cores() // min(cores, available_cores()))
+    pixels = max(grid.batch_size) * _root_.data.image_size**2
+    return math.ceil(2 + cores * (1 + BYTES_A_PIXEL * pixels / 1e9))
 
 
 def drop_replaced_settings(cfg: DictConfig, overrides: list[str]) -> None:
@@ -190,6 +246,15 @@ def check_grid(grid: GridConfig) -> None:
             raise UserError(f"grid.{axis} has {twice[0]} more than once: name each value once")
 
 
+def check_split(grid: SplitGridConfig) -> None:
+    """Raise UserError unless a grid is cut in a way that there is, and its part is one of it."""
+    if grid.split not in SPLITS:
+        raise UserError(f"grid.split={grid.split} is not known: choose {', '.join(SPLITS)}")
+    for axis in AXES:
+        if not set(grid.part[axis] or []) <= set(grid[axis]):
+            raise UserError(f"grid.part.{axis}={grid.part[axis]} is not part of grid.{axis}")
+
+
 def _example(axis: str) -> str:
     return {"batch_size": "[128,2]", "lr": "[0.01,0.001]", "seeds": "[0,1,2]"}[axis]
 
@@ -197,6 +262,7 @@ def _example(axis: str) -> str:
 def check_run(cfg: DictConfig) -> None:
     """Raise UserError for whatever can be told wrong in a ``run`` config without torch or data."""
     check_grid(cfg.grid)
+    check_split(cfg.grid)
     check_training(cfg)
 
 
@@ -213,6 +279,10 @@ def check_train(train: TrainConfig) -> None:
 def check_training(cfg: DictConfig) -> None:
     """Raise UserError for what is wrong with the settings of any training."""
     check_train(cfg.train)
+    if cfg.train.checkpoint not in CHECKPOINTS:
+        raise UserError(
+            f"train.checkpoint={cfg.train.checkpoint} is not known: choose {', '.join(CHECKPOINTS)}"
+        )
     if cfg.device not in DEVICES:
         raise UserError(f"device={cfg.device} is not known: choose {', '.join(DEVICES)}")
     if cfg.data.augment not in AUGMENTATIONS:
@@ -221,6 +291,7 @@ def check_training(cfg: DictConfig) -> None:
         )
     check_count("engine.lanes", cfg.engine.lanes)
     check_count("engine.threads", cfg.engine.threads)
+    check_count("engine.cores", cfg.engine.cores)
     if not cfg.norm.name or not cfg.norm.name.strip():
         raise UserError("norm.name is empty: give the norm a name for records and tables")
 
@@ -259,7 +330,7 @@ def outcome_settings(cfg: DictConfig, precision: str, identity: str | None) -> d
         "norm": plain["norm"],
         "optimizer": plain["optimizer"],
         "schedule": plain["schedule"],
-        "train": plain["train"] | {"precision": precision},
+        "train": {"epochs": plain["train"]["epochs"], "precision": precision},
     }
 
 

@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LAUNCHERS = {"submitit_slurm": "slurm", "ray": "ray", "joblib": "joblib"}  # Hydra's name: extra
+
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """``: did you mean 'x'? Known: x, y, z`` (the question only where something is near)."""
@@ -60,6 +62,8 @@ def _missing_config(error) -> str:
     group, option = "/".join(missing[:-1]), missing[-1]
     if not group:
         return first_line(error)
+    if group == "hydra/launcher" and (extra := LAUNCHERS.get(option)):
+        return f'launcher={extra} is not installed: pip install "normbench[{extra}]"'
     known = [name for name in (error.options or []) if name]
     if not known:
         return f"{group}={option}: there is no choice named {group}"

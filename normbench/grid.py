@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
 from typing import Any
 
-from normbench.config import run_key
+from normbench.config import AXES, SPLITS, run_key
 from normbench.engine.lanes import Event, Lanes
-from normbench.records import RecordStore
+from normbench.records import RecordStore, write_atomically
 
-WAIT_FOR_OTHERS = 0.5  # seconds between two looks at runs that other processes train
+WAIT_FOR_OTHERS = 0.5  # seconds between two looks at runs that other processes train, at first
+LONGEST_WAIT = 5.0  # and later, so that many processes that wait do not keep a file server busy
+LOOK_AGAIN = 2.0  # seconds after which others may have recorded enough to look through the folder
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class Run:
     lr: float
     seed: int
 
-    @property
+    @cached_property
     def key(self) -> str:
         return run_key(self.settings, self.batch_size, self.lr, self.seed)
 
@@ -38,12 +46,41 @@ class Run:
 
 def runs_of(grid: Any, settings: dict[str, Any]) -> list[Run]:
     """Every run of a grid (batch_size, lr, seeds), cell by cell in the grid's order."""
-    return [
-        Run(settings, batch_size, lr, seed)
-        for batch_size in grid.batch_size
-        for lr in grid.lr
-        for seed in grid.seeds
-    ]
+    return [Run(settings, *values) for values in product(*(grid[axis] for axis in AXES))]
+
+
+def runs_of_part(grid: Any, settings: dict[str, Any]) -> list[Run]:
+    """The runs of a grid that this job is to train: all of them unless it was split."""
+    values = (grid[axis] if grid.part[axis] is None else grid.part[axis] for axis in AXES)
+    return [Run(settings, *values) for values in product(*values)]
+
+
+def is_part(grid: Any) -> bool:
+    return any(grid.part[axis] is not None for axis in AXES)
+
+
+def parts_of(grid: Any) -> list[dict[str, Any]]:
+    """What ``grid.split`` cuts a grid into: for each part its value of every axis that is cut."""
+    cut = SPLITS[grid.split]
+    values = product(*(grid[axis] for axis in cut))
+    return [dict(zip(cut, part, strict=True)) for part in values]
+
+
+def announce(results: Path, runs: list[Run]) -> None:
+    """Note in the results folder which runs are wanted there, for ``normbench status``."""
+    settings = runs[0].settings
+    parts = ("data", "model", "norm", "probe")
+    names = {part: settings.get(part, {}).get("name", "") for part in parts}
+    wanted = {
+        **names,
+        "epochs": settings["train"]["epochs"],
+        "runs": [[run.key, run.batch_size, run.lr, run.seed] for run in runs],
+    }
+    digest = hashlib.sha256("".join(run.key for run in runs).encode()).hexdigest()[:8]
+    label = re.sub(r"[^\w.-]+", "_", "_".join(filter(None, names.values())))[:80]
+    path = Path(results) / "grids" / f"{label}_{digest}.json"
+    if not path.exists():
+        write_atomically(path, json.dumps(wanted))
 
 
 class Missing:
@@ -67,29 +104,46 @@ class Missing:
         found: Callable[[Run, dict[str, Any]], None],
     ):
         self.store, self.force, self.found = store, force, found
-        self.open = list(runs)
+        self.open = {run.key: run for run in runs}
         self.claims: dict[str, ExitStack] = {}
+        self.looked: float | None = None  # when the folder was last looked through
+        self.wait, self.again = WAIT_FOR_OTHERS, time.monotonic()
 
     def take(self) -> Run | None:
         """A run to train; None while other processes train all that is open."""
-        for run in list(self.open):
-            if self._has_record(run):
-                continue
+        if time.monotonic() < self.again:
+            return None
+        self._drop_recorded()
+        for run in list(self.open.values()):
             with ExitStack() as stack:
                 if not stack.enter_context(self.store.claim(run.key)):
                     continue
-                if self._has_record(run):  # finished between the look and the claim
+                if not self.force and (record := self.store.read(run.key)):
+                    self._drop(run, record)  # it was finished since the look
                     continue
-                self.open.remove(run)
+                if self.force:  # from the first step on
+                    self.store.checkpoint(run.key).unlink(missing_ok=True)
+                del self.open[run.key]
                 self.claims[run.key] = stack.pop_all()
+                self.wait = WAIT_FOR_OTHERS
                 return run
+        self.again = time.monotonic() + self.wait
+        self.wait = min(2 * self.wait, LONGEST_WAIT)
         return None
 
-    def finish(self, run: Run, record: dict[str, Any] | None) -> None:
-        """Store the record of a run that was handed out, if it came to one, and give it free."""
+    def finish(self, run: Run, record: dict[str, Any] | None, failure: str, details: str) -> None:
+        """Store what came of a run that was handed out, and give it free.
+
+        Args:
+            run: what ended.
+            record: its record, or None if it failed.
+            failure: why, in one line. details: in more.
+        """
         with self.claims.pop(run.key):
             if record is not None:
                 self.store.write(record)
+            else:
+                self.store.write_failure(run.key, str(run), failure, details)
 
     def close(self) -> None:
         """Give everything free that is handed out."""
@@ -97,12 +151,18 @@ class Missing:
             claim.close()
         self.claims.clear()
 
-    def _has_record(self, run: Run) -> bool:
-        record = None if self.force else self.store.read(run.key)
-        if record is not None:
-            self.open.remove(run)
-            self.found(run, record)
-        return record is not None
+    def _drop_recorded(self) -> None:
+        """Look through the whole folder: at first, and now and then."""
+        now = time.monotonic()
+        if self.force or (self.looked is not None and now - self.looked < LOOK_AGAIN):
+            return
+        for key, record in self.store.read_many(self.open).items():
+            self._drop(self.open[key], record)
+        self.looked = time.monotonic()
+
+    def _drop(self, run: Run, record: dict[str, Any]) -> None:
+        del self.open[run.key]
+        self.found(run, record)
 
 
 def train_missing(
@@ -136,5 +196,5 @@ def train_missing(
             for event in lanes.wait(WAIT_FOR_OTHERS if waiting_for_others else None):
                 record = handle(event)
                 if event.ended:
-                    missing.finish(event.task, record)
+                    missing.finish(event.task, record, event.error or "", event.details)
                     busy -= 1

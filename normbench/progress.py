@@ -104,7 +104,7 @@ class Progress:
         seconds = sum(self._cost(run.batch_size) for run in self.waiting.values())
         seconds /= min(self.lanes, len(self.waiting))
         clock = time.strftime("%H:%M", time.localtime(time.time() + seconds))
-        return f", {_duration(seconds)} left (done at {clock})"
+        return f", {duration(seconds)} left (done at {clock})"
 
     def _cost(self, batch_size: int) -> float:
         """Seconds a run takes: measured for its batch size, or scaled from another's."""
@@ -122,7 +122,8 @@ def _outcome(record: dict[str, Any]) -> str:
     return f"accuracy {last['val_accuracy']:.3f}  loss {last['val_loss']:.3f}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds for people: 50 s, 12 min, 3.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:

@@ -1,8 +1,10 @@
 """The record of a run: one JSON file, written whole or not at all, and never written over.
 
 results.dir/records/KEY.json                  what was measured
-results.dir/records/KEY.lock                  there while a process trains that run
 results.dir/records/set_aside/KEY.N.REASON    what could not be read, or was trained again
+results.dir/locks/KEY.lock                    there while a process trains that run
+results.dir/failures/KEY.json                 why that run failed, until it has a record
+results.dir/checkpoints/KEY.pt                that run after an epoch, until it has a record
 """
 
 from __future__ import annotations
@@ -11,22 +13,28 @@ import json
 import logging
 import math
 import os
+import secrets
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from normbench.errors import UserError
+from normbench.locks import Locks
+from normbench.processes import alive, this_process
 
 if TYPE_CHECKING:
     import pandas
 
 SCHEMA = 1
 STATUSES = ("finished", "diverged")
+TEMPORARY = ".tmp"  # the end of a name under which a file is written
+READERS = 16  # files that are read at the same time
 log = logging.getLogger(__name__)
+
+Check = Callable[[dict[str, Any], str], None]
 
 
 class UnreadableRecord(Exception):
@@ -34,13 +42,15 @@ class UnreadableRecord(Exception):
 
 
 class RecordStore:
-    """The records of one results folder.
+    """The records of one results folder, and the claims on what is to be recorded there.
+
+    Every method raises UserError where the folder cannot be read or written.
 
     Args:
         results: the folder.
         kind: where in it they are.
         check: raises UnreadableRecord, KeyError, TypeError or AttributeError for a record, given
-            with its key, that is not one of these; None: ``check_run``.
+            with its key, that is not one of these.
         indent: of the JSON; None for one line.
     """
 
@@ -48,113 +58,181 @@ class RecordStore:
         self,
         results: Path,
         kind: str = "records",
-        check: Callable[[dict[str, Any], str], None] | None = None,
+        check: Check | None = None,
         indent: int | None = 1,
     ):
         self.results, self.folder = Path(results), Path(results) / kind
-        self.check, self.indent = check, indent
+        self.check, self.indent = check or check_run, indent
+        self.locks = Locks(self.results / "locks")  # keys of all kinds differ
 
     def make_writable(self) -> None:
-        """Create the folder.
-
-        Raises:
-            UserError: if nothing can be written there.
-        """
-        try:
+        """Create the folder, and find out whether anything can be written there."""
+        with self._using():
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
-        except OSError as error:
-            raise UserError(
-                f"results.dir={self.results} cannot be written ({error.strerror}): "
-                "choose another folder with results.dir=DIR"
-            ) from error
+
+    def tidy(self) -> None:
+        """Remove what processes of this host that were killed have left."""
+        with self._using():
+            self.locks.tidy()
+            remove_abandoned(self.results)
+            for path in (self.results / "checkpoints").glob("*.pt"):
+                if self.path(path.stem).exists():
+                    path.unlink(missing_ok=True)
 
     def path(self, key: str) -> Path:
         return self.folder / f"{key}.json"
 
+    def checkpoint(self, key: str) -> Path:
+        return self.results / "checkpoints" / f"{key}.pt"
+
     def read(self, key: str) -> dict[str, Any] | None:
         """The record of a run, or None. One that cannot be read is set aside with a warning."""
         path = self.path(key)
-        try:
-            return read_record(path, self.check)
-        except FileNotFoundError:
-            return None
-        except UnreadableRecord as error:
-            aside = self.set_aside(key, "unreadable")
-            log.warning(
-                "record %s cannot be read (%s): set aside as %s", path.name, error, aside.name
-            )
-            return None
+        with self._using():
+            try:
+                return read_record(path, self.check)
+            except FileNotFoundError:
+                return None
+            except UnreadableRecord as error:
+                if aside := self.set_aside(key, "unreadable"):
+                    log.warning(
+                        "record %s cannot be read (%s): set aside as %s",
+                        path.name, error, aside.name,
+                    )  # fmt: skip
+                return None
 
-    def write(self, record: dict[str, Any]) -> None:
-        """Store a record atomically. One that is there already is set aside, not lost."""
-        if self.path(record["key"]).exists():
-            self.set_aside(record["key"], "replaced")
-        text = json.dumps(record, indent=self.indent, allow_nan=False)
-        write_atomically(self.path(record["key"]), text)
+    def read_many(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The records that there are of some runs, in their order."""
+        with self._using():
+            there = {name[:-5] for name in os.listdir(self.folder) if name.endswith(".json")}
+        wanted = [key for key in keys if key in there]
+        found = {}
+        for key, record in zip(wanted, self._read_files(map(self.path, wanted)), strict=True):
+            if isinstance(record, Exception):
+                record = self.read(key)  # which does what there is to be done about it
+            if record is not None:
+                found[key] = record
+        return found
 
     def read_all(self) -> list[dict[str, Any]]:
         """Every readable record, by key; others are named in a warning."""
+        paths = sorted(self.folder.glob("*.json"))
         records = []
-        for path in sorted(self.folder.glob("*.json")):
-            try:
-                records.append(read_record(path, self.check))
-            except UnreadableRecord as error:
-                log.warning("record %s is left out: %s", path.name, error)
+        for path, record in zip(paths, self._read_files(paths), strict=True):
+            if not isinstance(record, Exception):
+                records.append(record)
+            elif not isinstance(record, FileNotFoundError):  # set aside since the folder was read
+                log.warning("record %s is left out: %s", path.name, record)
         return records
 
-    def set_aside(self, key: str, reason: str) -> Path:
-        """Move a record's file out of the way and return where it is now."""
+    def _read_files(self, paths: Iterable[Path]) -> Iterator[dict[str, Any] | Exception]:
+        """Each file's record, or what stands against it.
+
+        Side by side: a network file system takes its time for every file, but has it for many.
+        """
+
+        def attempt(path: Path) -> dict[str, Any] | Exception:
+            try:
+                return read_record(path, self.check)
+            except (UnreadableRecord, OSError) as error:
+                return error
+
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from pool.map(attempt, paths)
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Store a record atomically. One that is there already is set aside, not lost."""
+        path = self.path(record["key"])
+        text = json.dumps(record, indent=self.indent, allow_nan=False)
+        with self._using():
+            if path.exists():
+                self.set_aside(record["key"], "replaced")
+            write_atomically(path, text)
+            self._failure(record["key"]).unlink(missing_ok=True)
+            self.checkpoint(record["key"]).unlink(missing_ok=True)
+
+    def write_failure(self, key: str, run: str, error: str, details: str) -> None:
+        """Note why a run failed, until it has a record."""
+        failure = {"run": run, "error": error, "details": details}
+        with self._using():
+            write_atomically(self._failure(key), json.dumps(failure, indent=1))
+
+    def _failure(self, key: str) -> Path:
+        return self.results / "failures" / f"{key}.json"
+
+    def set_aside(self, key: str, reason: str) -> Path | None:
+        """Move a record's file out of the way.
+
+        Returns:
+            Where it is now; None if it is not there (any more).
+        """
         folder = self.folder / "set_aside"
-        folder.mkdir(exist_ok=True)
-        number = 1
-        while (aside := folder / f"{key}.{number}.{reason}").exists():
-            number += 1
-        os.rename(self.path(key), aside)
-        return aside
+        with self._using():
+            folder.mkdir(exist_ok=True)
+            number = 1
+            while True:
+                aside = folder / f"{key}.{number}.{reason}"
+                try:
+                    aside.touch(exist_ok=False)  # the number is ours
+                    break
+                except FileExistsError:
+                    number += 1
+            try:
+                os.replace(self.path(key), aside)
+            except FileNotFoundError:
+                aside.unlink()
+                return None
+            return aside
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
-        """Hold a run for this process: yields False if another one that is alive holds it.
-
-        The operating system drops the lock of a process that dies. The file goes when the run
-        ends; whoever opened it before that sees that it is gone and opens a new one.
-        """
-        lock = FileLock(self.folder / f"{key}.lock")
+        """Hold a run for this process: yields False if another one that is alive holds it."""
+        with self._using():
+            mine = self.locks.acquire(key)
         try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
+            yield mine
         finally:
-            Path(lock.lock_file).unlink(missing_ok=True)
-            lock.release()
+            if mine:
+                with self._using():
+                    kept = self.locks.release(key)
+                if not kept:
+                    log.warning(
+                        "this process was taken for gone while it trained run %s: another one may "
+                        "have trained it, too",
+                        key,
+                    )
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"results.dir={self.results} cannot be used ({error.strerror or error}): repair "
+                "that, or choose another folder with results.dir=DIR; what is recorded is kept"
+            ) from error
 
 
-def read_record(
-    path: Path, check: Callable[[dict[str, Any], str], None] | None = None
-) -> dict[str, Any]:
+def read_record(path: Path, check: Check) -> dict[str, Any]:
     """Parse and check one record, of a run or of what else check is for.
 
     Raises:
-        FileNotFoundError: if there is none.
+        OSError: if there is none, or the file cannot be opened.
         UnreadableRecord: if it is cut off, no record, or of another schema.
     """
+    content = path.read_bytes()
     try:
-        record = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise
-    except (ValueError, OSError) as error:
+        record = json.loads(content)
+    except ValueError as error:
         raise UnreadableRecord(f"not valid JSON: {error}") from error
     if not isinstance(record, dict):
         raise UnreadableRecord("not a record")
     if record.get("schema") != SCHEMA:
         raise UnreadableRecord(f"schema {record.get('schema')!r}, this version reads {SCHEMA}")
     try:
-        (check or check_run)(record, path.stem)
+        check(record, path.stem)
     except (KeyError, TypeError, AttributeError) as error:
         raise UnreadableRecord(f"a field is missing or wrong: {error}") from error
     return record
@@ -179,7 +257,10 @@ def check_run(record: dict[str, Any], name: str) -> None:
         if not isinstance(record[field], int | float):
             raise UnreadableRecord(f"{field} is not a number")
     record["config"]["train"]["precision"], record["config"]["grid"]["seeds"]
-    record["environment"]["device"], record["train_seconds"] + record["images_per_second"]
+    for field in ("train_seconds", "images_per_second"):
+        if not isinstance(record[field], int | float):
+            raise UnreadableRecord(f"{field} is not a number")
+    record["environment"]["device"]
 
 
 def read_all(results: Path) -> list[dict[str, Any]]:
@@ -232,20 +313,25 @@ def load_records(results: str | Path = "results") -> pandas.DataFrame:
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file or none: to a temporary one beside it, synced, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    name = f".{path.name}.{secrets.token_hex(4)}.{this_process()}{TEMPORARY}"
+    temporary = path.with_name(name)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def remove_abandoned(results: Path) -> None:
+    """Remove temporary files of this host's processes that died while they wrote them."""
+    for folder, below, files in os.walk(results):
+        if "logs" in below:
+            below.remove("logs")
+        for name in files:
+            if name.endswith(TEMPORARY) and alive(name.split(".")[-2]) is False:
+                Path(folder, name).unlink(missing_ok=True)

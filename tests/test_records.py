@@ -9,8 +9,10 @@ import signal
 import pytest
 
 import normbench
+from normbench import records
 from normbench.errors import UserError
-from normbench.records import RecordStore, UnreadableRecord, read_record
+from normbench.processes import this_process
+from normbench.records import RecordStore, UnreadableRecord, check_run, read_record
 
 
 def record(key="0123456789abcdef", **changes):
@@ -89,7 +91,7 @@ def test_what_is_no_record_of_this_schema_is_refused(store, damage):
     path = store.path("0123456789abcdef")
     path.write_text(json.dumps(record(**damage)))
     with pytest.raises(UnreadableRecord):
-        read_record(path)
+        read_record(path, check_run)
 
 
 def test_numbers_that_are_none_cannot_be_written(store):
@@ -119,7 +121,49 @@ def test_a_claim_is_exclusive_and_dies_with_its_process(store):
         assert mine
         with store.claim("k") as again:
             assert not again
-    assert list(store.folder.glob("*.lock")) == []
+    assert list(store.locks.folder.iterdir()) == []
+
+
+def test_what_a_killed_process_was_writing_is_removed_and_the_livings_left(store):
+    context = multiprocessing.get_context("fork")
+    other = context.Process(target=die_while_writing, args=(store,))
+    other.start()
+    other.join()
+    (half,) = store.folder.iterdir()
+    assert half.name != "0123456789abcdef.json"
+    tables = store.results / "tables"
+    tables.mkdir()
+    half.rename(tables / half.name)
+    living = store.folder / f".k.json.0.{this_process()}.tmp"
+    foreign = store.folder / f".k.json.0.{'0' * 16}-1-1.tmp"
+    users = store.folder / ".tmp"
+    for path in (living, foreign, users):
+        path.touch()
+    store.tidy()
+    assert set(store.folder.iterdir()) == {living, foreign, users}
+    assert list(tables.iterdir()) == []
+
+
+def die_while_writing(store):
+    records.os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
+    store.write(record())
+
+
+def test_two_that_set_the_same_record_aside_lose_nothing(store):
+    store.write(record())
+    assert store.set_aside(record()["key"], "unreadable").exists()
+    assert store.set_aside(record()["key"], "unreadable") is None
+    assert len(list((store.folder / "set_aside").iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_used_is_named(store, monkeypatch):
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(records.os, "fsync", full)
+    with pytest.raises(UserError, match=f"results.dir={store.results}.*No space left on device"):
+        store.write(record())
+    assert list(store.folder.iterdir()) == []
 
 
 def test_load_records_gives_one_row_a_run(store):

@@ -1,6 +1,7 @@
-"""What commands share that have runs trained: a job is one model and norm, a sweep several jobs.
+"""What commands share that have runs trained.
 
-A sweep (``hydra_plugins.normbench_sweeper``) checks all its jobs before the first one trains, and
+A job is one model and norm, or a part of their grid; a sweep is several jobs. A sweep
+(``hydra_plugins.normbench_sweeper``) checks all its jobs before the first one trains, and
 sums up their reports.
 """
 
@@ -16,12 +17,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from normbench import assemble
-from normbench.config import check_batch_sizes, check_run, drop_replaced_settings
+from normbench.config import AXES, check_batch_sizes, check_run, drop_replaced_settings
 from normbench.data import Dataset, load_dataset
 from normbench.engine.lanes import Event
 from normbench.environment import environment
 from normbench.errors import RunFailed, UserError
-from normbench.grid import Missing, Run, train_missing
+from normbench.grid import Missing, Run, announce, runs_of, runs_of_part, train_missing
 from normbench.progress import Progress, preparation_progress
 from normbench.records import SCHEMA, RecordStore
 
@@ -37,12 +38,27 @@ class Report:
     failed: list[str] = field(default_factory=list)
 
 
-def check_job(cfg: DictConfig, overrides: list[str]) -> Dataset:
-    """Raise UserError for whatever is wrong with a job; returns its data, prepared if need be."""
+def runs_here(hydra: DictConfig) -> bool:
+    """Whether a sweep's jobs run in the process that it was typed to."""
+    return hydra.launcher._target_.endswith(".BasicLauncher")
+
+
+def check_job(cfg: DictConfig, overrides: list[str], here: bool = True) -> Dataset:
+    """Raise UserError for whatever is wrong with a job.
+
+    Args:
+        cfg: the job's config.
+        overrides: what was typed, the choices of a sweep among it.
+        here: whether this process is to train it; otherwise its device is another's.
+
+    Returns:
+        The job's data, prepared if need be.
+    """
     check_run(cfg)
     drop_replaced_settings(cfg, overrides)
-    device, _ = assemble.resolve_device(cfg)
-    assemble.prepare_lanes(device)
+    if here:
+        device, _ = assemble.resolve_device(cfg)
+        assemble.prepare_lanes(device)
     assemble.check_parts(cfg, num_classes=10)
     data = job_data(cfg)
     check_batch_sizes(cfg.grid.batch_size, len(data.train.labels))
@@ -61,7 +77,7 @@ def _load(settings: str) -> Dataset:
 
 def train_runs(
     cfg: DictConfig,
-    runs: list[Run],
+    settings: dict[str, Any],
     store: RecordStore,
     steps_of: Callable[[int], int] = lambda steps: steps,
 ) -> Report:
@@ -69,13 +85,16 @@ def train_runs(
 
     Args:
         cfg: the job's config.
-        runs: of one model and norm.
+        settings: what can change the outcome of its runs (``config.outcome_settings``).
         store: where their records are.
         steps_of: how many of a run's steps are taken.
     """
     device, _ = assemble.resolve_device(cfg)
     data = job_data(cfg)
-    lanes, threads = assemble.split_cores(cfg.engine, len(runs), device)
+    grid, runs = runs_of(cfg.grid, settings), runs_of_part(cfg.grid, settings)
+    # a run's last bits may depend on its threads, which must not depend on how the grid is split
+    lanes, threads = assemble.split_cores(cfg.engine, len(grid), device)
+    announce(store.results, grid)
     where = environment(device, threads) | {"data": data.digest}
     report = Report()
     progress = Progress(
@@ -96,7 +115,7 @@ def train_runs(
             record = {
                 "schema": SCHEMA,
                 "key": run.key,
-                "config": run.settings | {"grid": OmegaConf.to_container(cfg.grid)},
+                "config": settings | {"grid": {axis: list(cfg.grid[axis]) for axis in AXES}},
                 "batch_size": run.batch_size,
                 "lr": run.lr,
                 "seed": run.seed,

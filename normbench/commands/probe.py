@@ -13,9 +13,9 @@ from normbench import assemble
 from normbench.commands.jobs import Report, check_job, job_data, sum_up, train_runs
 from normbench.config import outcome_settings
 from normbench.errors import UserError
-from normbench.grid import runs_of
 from normbench.probes.known import probe_class
 from normbench.probes.stored import probe_store
+from normbench.records import RecordStore
 from normbench.report.figures import draw_figures
 
 
@@ -27,14 +27,14 @@ class ProbeReport(Report):
     target: str = ""
 
 
-def check(cfg: DictConfig, overrides: list[str]) -> None:
-    """Raise UserError for whatever is wrong with a job; prepares its data if need be."""
+def check(cfg: DictConfig, overrides: list[str], here: bool = True) -> None:
+    """Raise UserError for whatever is wrong with a job, as ``check_job`` does."""
     if not re.fullmatch(r"\w[\w.-]*", str(cfg.probe.get("name"))):
         raise UserError(
             f"probe.name={cfg.probe.get('name')} is not valid: use letters, digits, '_', '-' and "
             "'.', as it becomes part of file names"
         )
-    data = check_job(cfg, overrides)
+    data = check_job(cfg, overrides, here)
     for batch_size in cfg.grid.batch_size:
         steps = len(data.train.labels) // batch_size * cfg.train.epochs
         assemble.check_probe(cfg, len(data.classes), steps)
@@ -49,12 +49,13 @@ def main(cfg: DictConfig) -> ProbeReport:
     settings["probe"] = OmegaConf.to_container(cfg.probe, resolve=True)
     store = probe_store(Path(cfg.results.dir), cfg.probe.name)
     steps_of = assemble.make_probe(cfg).length
-    report = train_runs(cfg, runs_of(cfg.grid, settings), store, steps_of)
+    report = train_runs(cfg, settings, store, steps_of)
     return ProbeReport(**vars(report), probe=cfg.probe.name, target=cfg.probe._target_)
 
 
 def conclude(results: str, reports: dict[str, Report | Exception | None]) -> None:
     """Draw the figures, say what became of a sweep's jobs; raises as ``sum_up`` does."""
+    RecordStore(Path(results)).tidy()
     probes = {(r.probe, r.target) for r in reports.values() if isinstance(r, ProbeReport)}
     for probe, target in sorted(probes):
         for text in draw_figures(Path(results), probe, probe_class(target)).values():

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from normbench.data import Dataset, Split
 from normbench.engine.capturable import NotCapturable, capturable
+from normbench.engine.checkpoint import Checkpoint
 from normbench.engine.cuda import Stream, out_of_memory
 from normbench.engine.training import EVALUATION_BATCH, IGNORED, Plan, Result, Training, run
 
@@ -32,6 +33,7 @@ def run_in_stream(
     device: torch.device,
     stream: Stream,
     note: Callable[[str], None],
+    checkpoint: Checkpoint | None = None,
 ) -> Generator[int, None, Result]:
     """Train a run, from graphs if that can be; yields as ``training.run`` does.
 
@@ -41,6 +43,7 @@ def run_in_stream(
         device: where to train.
         stream: what has to be in use whenever this goes on.
         note: called with a line if the run has to do without graphs.
+        checkpoint: where its state is kept.
     """
     training: Training | None
     try:
@@ -52,7 +55,7 @@ def run_in_stream(
     if training is None:
         training = Training(plan, data, device)
     yield 0
-    return (yield from run(training))
+    return (yield from run(training, checkpoint))
 
 
 class CapturedTraining(Training):

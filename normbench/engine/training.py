@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from normbench.data import Dataset, Split
 from normbench.engine.augmentation import Augmentation
+from normbench.engine.checkpoint import Checkpoint
 from normbench.engine.flat import (
     ELEMENTWISE,
     FlatParameters,
@@ -237,8 +238,8 @@ class Training:
         self.metrics.right += (logits.argmax(1) == labels).sum()
 
 
-def run(training: Training) -> Generator[int, None, Result]:
-    """Train a run from its first step to its last evaluation.
+def run(training: Training, checkpoint: Checkpoint | None = None) -> Generator[int, None, Result]:
+    """Train a run from its first step, or its checkpoint, to its last evaluation.
 
     Yields:
         The number of steps that were put in the device's queue since the last time. What comes
@@ -246,7 +247,10 @@ def run(training: Training) -> Generator[int, None, Result]:
         device is through with it.
     """
     plan, result = training.plan, Result()
-    for _ in range(plan.epochs):
+    if checkpoint:
+        checkpoint.restore(training, result)
+        yield training.steps_done
+    while len(result.epochs) < plan.epochs:
         start = time.perf_counter()
         train_loss = yield from training.epoch()
         trained = time.perf_counter()
@@ -262,6 +266,8 @@ def run(training: Training) -> Generator[int, None, Result]:
         result.epochs.append(
             {"train_loss": train_loss, "val_loss": val_loss, "val_accuracy": val_accuracy}
         )
+        if checkpoint and len(result.epochs) < plan.epochs:
+            checkpoint.save(training, result, time.perf_counter() - start)
     result.images_per_second = training.steps_done * plan.batch_size / result.train_seconds
     return result
 
@@ -271,16 +277,18 @@ def train(
     data: Dataset,
     device: torch.device,
     report: Callable[[int], Any] = lambda steps: None,
+    checkpoint: Checkpoint | None = None,
 ) -> Result:
-    """Train one run from its first step to its last evaluation.
+    """Train one run from its first step, or its checkpoint, to its last evaluation.
 
     Args:
         plan: what to train.
         data: both splits, on the device.
         device: where to train.
         report: called now and then with the number of steps done since its last call.
+        checkpoint: where its state is kept.
     """
-    return finish(run(Training(plan, data, device)), report)
+    return finish(run(Training(plan, data, device), checkpoint), report)
 
 
 def finish(

@@ -35,6 +35,7 @@ def test_every_command_has_help(normbench_command, command):
         ["run", "--help"],
         ["probe", "--help"],
         ["table"],
+        ["status"],
         ["compare"],
         ["figures"],
     ],

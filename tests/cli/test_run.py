@@ -148,6 +148,26 @@ def test_a_sweep_killed_at_any_point_goes_on_where_it_stopped(nb):
     assert not list(nb.folder.rglob("*.lock")) and not list(nb.folder.rglob(".*.json.*"))
 
 
+def test_records_and_tables_do_not_depend_on_how_a_sweep_is_split(nb):
+    sweep = ["run", "-m", *TINY, *GRID, "norm=none,groupnorm"]
+    tables = []
+    for split in ("none", "run"):
+        code, out, err = nb(*sweep, f"grid.split={split}", f"results.dir={split}")
+        assert code == 0, err
+        assert "8 runs trained, 0 already there" in out
+        tables.append(out[: out.index("8 runs trained")])
+    assert tables[0] == tables[1]
+    whole, cut = (sorted((nb.folder / d / "records").glob("*.json")) for d in ("none", "run"))
+    assert [outcome(p) for p in whole] == [outcome(p) for p in cut]
+    tables = [nb.folder / d / "tables" / "synthetic_cnn4.md" for d in ("none", "run")]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+    code, out, _ = nb(*sweep, "grid.split=batch_size", "results.dir=run")
+    assert code == 0 and "0 runs trained, 8 already there" in out
+    code, out, err = nb("status", "results.dir=run")
+    assert (code, err) == (0, "")
+    assert "| synthetic | cnn4    | groupnorm |          4 |" in out
+
+
 def test_two_processes_share_the_work_and_train_nothing_twice(nb):
     grid = ["grid.batch_size=[4]", "grid.lr=[0.01,0.001]", "grid.seeds=[0,1,2]", "train.epochs=6"]
     both = [nb.start("run", *TINY, *grid, "engine.lanes=1") for _ in range(2)]
@@ -188,6 +208,7 @@ def test_one_failing_job_does_not_take_the_others_along(nb):
     assert "1 run trained" in out
     assert "1 failed:" in err and "ArithmeticError: this layer never works" in err.splitlines()[-1]
     assert "Traceback" not in err
+    assert "ArithmeticError: this layer never works" in nb("status")[1]
     logs = "".join(p.read_text() for p in nb.folder.glob("results/logs/*/0/run.log"))
     assert "Traceback" in logs
 

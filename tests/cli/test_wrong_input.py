@@ -34,6 +34,8 @@ CHECKED = {
     "grid.lr=[nan]": ["grid.lr=nan", "positive"],
     "grid.seeds=[1,2,1]": ["grid.seeds has 1 more than once"],
     "grid.seeds=[-1]": ["grid.seeds=-1"],
+    "grid.split=seed": ["grid.split=seed", "batch_size, cell, run"],
+    "grid.part.seeds=[7]": ["grid.part.seeds=[7]", "grid.seeds"],
     "train.epochs=0": ["train.epochs=0"],
     "train.precision=fp8": ["train.precision=fp8", "bf16"],
     "device=tpu": ["device=tpu", "cuda"],
@@ -46,7 +48,7 @@ CHECKED = {
     "schedule.flat=7": ["schedule=flat_cosine", "flat=7"],
     "grid.batch_size=[121] data=synthetic data.source.train_size=120": ["121", "120 images"],
     "data.root=/nowhere": ["/nowhere", "does not exist"],
-    "results.dir=/proc/nowhere data=synthetic": ["results.dir=/proc/nowhere", "cannot be written"],
+    "results.dir=/proc/nowhere data=synthetic": ["results.dir=/proc/nowhere", "cannot be used"],
 }
 
 
@@ -132,6 +134,7 @@ def test_an_unknown_command_is_answered_with_the_known_ones(normbench_command):
 def test_a_table_of_nothing(normbench_command):
     assert "holds no records" in wrong(normbench_command, "table")
     assert "nowhere" in wrong(normbench_command, "table", "results.dir=nowhere")
+    assert "holds no records" in wrong(normbench_command, "status")
 
 
 @pytest.mark.parametrize("command", ["compare", "claims"])
