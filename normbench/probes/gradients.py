@@ -12,6 +12,7 @@ import numpy as np
 from normbench.probes.probe import Record, WatchingProbe
 from normbench.report import style
 from normbench.report.figures import (
+    FEW_LAYERS,
     by_norm,
     layer_legend,
     markdown_table,
@@ -86,10 +87,11 @@ class Gradients(WatchingProbe):
                 _draw_lines(ax, firsts[norm]["measured"])
             style.log_scale(ax)
             layer_legend(fig, next(iter(axes.values())))
+            few = any(len(r["measured"]["layers"]) <= FEW_LAYERS for r in firsts.values())
             style.caption(
                 fig,
-                "L2 norm of the gradient of each convolution's weight: thin, at every step; thick, "
-                f"the running median over {SMOOTHING} steps. "
+                "L2 norm of the gradient of each convolution's weight: the running median over "
+                f"{SMOOTHING} steps{', and in thin lines every step' * few}. "
                 f"{protocol_line(list(firsts.values()))}.",
             )
         return fig
@@ -128,7 +130,8 @@ def _draw_lines(ax: Axes, measured: dict[str, Any]) -> None:
     steps = np.arange(1, norms.shape[1] + 1)
     lines = zip(measured["layers"], norms, _running_median(norms), strict=True)
     for (layer, line, smooth), color in zip(lines, style.shades(len(norms)), strict=True):
-        ax.plot(steps, line, color=color, lw=0.7, alpha=0.45)
+        if len(norms) <= FEW_LAYERS:
+            ax.plot(steps, line, color=color, lw=0.7, alpha=0.45)
         ax.plot(steps, smooth, color=color, lw=1.6, label=layer, zorder=3)
 
 

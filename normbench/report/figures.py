@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from normbench.probes import Probe
 
 Record = dict[str, Any]
+FEW_LAYERS = 6  # whose lines can be told apart
 
 
 def draw_figures(results: Path, probe: str, drawer: type[Probe]) -> dict[Path, str]:
@@ -110,7 +111,7 @@ def layer_legend(fig: Figure, ax: Axes) -> None:
     handles, labels = ax.get_legend_handles_labels()
     if len(labels) > 1:
         labels = [f"{labels[0]} (first)", *labels[1:-1], f"{labels[-1]} (last)"]
-    if len(handles) > 6:
+    if len(handles) > FEW_LAYERS:
         handles, labels = [handles[0], handles[-1]], [labels[0], labels[-1]]
     fig.legend(handles, labels, loc="outside upper left", ncols=len(labels))
 

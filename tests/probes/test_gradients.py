@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from made_up import probe_record
 from torch import nn
 
 from normbench.engine.training import Training, finish, run
@@ -91,3 +92,33 @@ def test_norms_that_are_no_numbers_are_left_out():
     line[:, 20:] = np.nan
     assert describe(line)["start"] == pytest.approx(3)
     assert describe(np.full((2, 1), 2.0))["level"] == pytest.approx(2)
+
+
+def drawn(layers):
+    names = [f"layer{i}" for i in range(layers)]
+    norms = np.random.default_rng(0).lognormal(size=(layers, 30)).tolist()
+    records = [
+        probe_record("gradients", {"layers": names, "norms": norms}, norm)
+        for norm in ("none", "batchnorm")
+    ]
+    return Gradients.draw(records)
+
+
+def test_few_layers_are_all_named_and_every_step_is_drawn():
+    figure = drawn(3)
+    assert [len(ax.lines) for ax in figure.axes] == [6, 6]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["layer0 (first)", "layer1", "layer2 (last)"]
+    assert "every step" in figure.get_supxlabel()
+
+
+def test_of_many_layers_the_first_and_the_last_are_named():
+    figure = drawn(20)
+    assert [len(ax.lines) for ax in figure.axes] == [20, 20]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["layer0 (first)", "layer19 (last)"]
+    assert "every step" not in figure.get_supxlabel()
+
+
+def test_a_single_layer_is_neither_first_nor_last():
+    assert [t.get_text() for t in drawn(1).legends[0].get_texts()] == ["layer0"]
