@@ -5,4 +5,6 @@ fastai_learner.py   fastai's Learner
 lanes.py            normbench, as `normbench run` trains
 ceilings.py         what the device can do at most, and what a step asks of it
 measure.py          starts a contender, watches its memory, reads its answer
+
+cost.py, apart from these, measures what single computations cost, in this process.
 """
