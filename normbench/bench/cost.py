@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
+Action = Callable[[], object]
 
-def interleaved_seconds(
-    actions: Mapping[str, Callable[[], object]],
-    rounds: int,
-    seconds: float,
-    device: torch.device,
-) -> dict[str, list[float]]:
-    """Seconds a call of each action, once a round: what slows a machine for a while slows all.
+
+def seconds_in_turns(
+    actions: Mapping[str, Action], rounds: int, seconds: float, device: torch.device
+) -> Iterator[dict[str, float]]:
+    """Seconds that a call of each action takes, for each round: what slows a machine for a while
+    slows all of them.
 
     Args:
         actions: by name.
@@ -23,7 +23,7 @@ def interleaved_seconds(
         seconds: roughly how long to repeat an action each time.
     """
 
-    def measure(action: Callable[[], object], calls: int) -> float:
+    def measure(action: Action, calls: int) -> float:
         _wait(device)
         start = time.perf_counter()
         for _ in range(calls):
@@ -33,16 +33,14 @@ def interleaved_seconds(
 
     calls = {}
     for name, action in actions.items():
-        measure(action, 2)  # the first calls make room and choose kernels
-        calls[name] = max(1, round(seconds / measure(action, 2)))
-    measured: dict[str, list[float]] = {name: [] for name in actions}
+        measure(action, 3)  # the first calls make room and choose kernels
+        calls[name] = max(1, round(seconds / measure(action, 3)))
     for i in range(rounds):
-        for name in list(actions)[:: -1 if i % 2 else 1]:
-            measured[name].append(measure(actions[name], calls[name]))
-    return measured
+        names = list(actions)[:: -1 if i % 2 else 1]
+        yield {name: measure(actions[name], calls[name]) for name in names}
 
 
-def saved_bytes(forward: Callable[[], Tensor], model: nn.Module, *inputs: Tensor) -> int:
+def saved_bytes(forward: Action, model: nn.Module, *inputs: Tensor) -> int:
     """Bytes of memory that a forward pass keeps for the backward pass.
 
     Each piece of memory counts once; parameters, buffers and inputs, there anyway, do not count.
@@ -60,6 +58,19 @@ def saved_bytes(forward: Callable[[], Tensor], model: nn.Module, *inputs: Tensor
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
         forward()
     return sum(kept.values())
+
+
+def peak_bytes(action: Action, device: torch.device) -> int | None:
+    """Bytes that CUDA has allocated at most during an action, less those before; None elsewhere."""
+    if device.type != "cuda":
+        return None
+    action()  # what stays from a first call on is not the action's
+    _wait(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    action()
+    _wait(device)
+    return torch.cuda.max_memory_allocated(device) - before
 
 
 def _wait(device: torch.device) -> None:

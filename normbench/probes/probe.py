@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import math
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -74,6 +75,31 @@ class Probe:
     def summarize(records: list[Record]) -> str:
         """What the figure shows, as markdown."""
         return ""
+
+
+def check_every(every: int, steps: int) -> None:
+    """Raise UserError unless something can happen every so many of the watched steps."""
+    if not 1 <= every <= steps:
+        raise UserError(
+            f"probe.every={every} is not valid: {steps} steps are watched, so give a number from "
+            f"1 to {steps}"
+        )
+
+
+def check_at(at: Sequence[int], steps: int) -> None:
+    """Raise UserError unless these are numbers of steps that are done at some time, in order."""
+    wrong = next((step for step in at if not 0 <= step <= steps), None)
+    if wrong is not None or not at or list(at) != sorted(set(at)):
+        what = f" has {wrong}" if wrong is not None else f"={list(at)} is not valid"
+        raise UserError(
+            f"probe.at{what}: {steps} steps are watched, so give rising numbers from 0 to {steps}"
+        )
+
+
+def check_positive(name: str, values: Sequence[float]) -> None:
+    """Raise UserError unless these are one or more positive numbers."""
+    if not values or not all(0 < value < math.inf for value in values):
+        raise UserError(f"{name}={list(values)} is not valid: give one or more positive numbers")
 
 
 @dataclass(kw_only=True)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from normbench.calculus.batch_loss import BatchLoss
 from normbench.data import Dataset
 from normbench.engine.excursion import excursion
 from normbench.engine.training import Plan, Training, finish
@@ -41,11 +42,14 @@ class Watched:
 
     def loss(self, index: Tensor) -> Tensor:
         """The mean loss on training images at index (B,), in the mode that the model is in."""
-        split = self.training.train
-        images, labels = (t.index_select(0, index) for t in (split.images, split.labels))
+        inputs, labels = self._batch_at(index)
         with self.training.autocast():
-            logits = self.model(self.training.inputs(images))
+            logits = self.model(inputs)
         return F.cross_entropy(logits.float(), labels)
+
+    def loss_function(self, index: Tensor) -> BatchLoss:
+        """The loss on training images at index (B,) as a function of the model's parameters."""
+        return BatchLoss(self.model, *self._batch_at(index))
 
     def evaluate(self) -> dict[str, float | None]:
         """val_loss and val_accuracy as they are now; leaves the model in evaluation mode."""
@@ -66,6 +70,21 @@ class Watched:
                 self.batch = self.batches[training.steps_done % training.steps_per_epoch]
             elif training.steps_done < len(training.schedule.lr):
                 self._enter_epoch()
+
+    def parameters_after_step(self) -> Tensor:
+        """What the next training step makes of the trained parameters (P,), in loss_function's
+        order; the run itself stays where it is."""
+        training = self.training
+        with excursion(training):
+            training.set_rates(min(training.steps_done, len(training.schedule.lr) - 1))
+            training.step(self.batch)
+            trained = [p for p in self.model.parameters() if p.requires_grad]
+            return torch.cat([p.detach().flatten() for p in trained])
+
+    def _batch_at(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        split = self.training.train
+        images, labels = (t.index_select(0, index) for t in (split.images, split.labels))
+        return self.training.inputs(images), labels
 
     def _enter_epoch(self) -> None:
         self.batches = self.training.batches().to(self.training.device)
@@ -120,9 +139,9 @@ def trained_weight(layer: nn.Module) -> nn.Parameter:
     return layer.weight
 
 
-def numbers(tensor: Tensor) -> Any:
+def numbers(values: Tensor | float) -> Any:
     """Nested lists for a record: 6 significant digits, None for what is not finite."""
-    return _rounded(tensor.detach().cpu().double().tolist())
+    return _rounded(values.tolist() if isinstance(values, Tensor) else values)
 
 
 def _rounded(value: Any) -> Any:

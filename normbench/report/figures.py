@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -43,8 +44,11 @@ def draw_figures(results: Path, probe: str, drawer: type[Probe]) -> dict[Path, s
         protocol = _protocol(record, drawer)
         stem = "_".join(
             [probe, record["config"]["data"]["name"], record["config"]["model"]["name"]]
-            + [f"bs{protocol['batch_size']}"] * ("batch_size" in protocol)
-            + [f"lr{protocol.get('lr', 0):g}"] * ("lr" in protocol)
+            + [
+                f"{short}{protocol[field]:g}"
+                for short, field in (("bs", "batch_size"), ("lr", "lr"))
+                if field in protocol
+            ]
         )
         groups.setdefault(stem, {}).setdefault(canonical(protocol), []).append(record)
     drawn = {}
@@ -82,6 +86,12 @@ def protocol_line(records: list[Record]) -> str:
     )
 
 
+def measured_when(records: list[Record]) -> str:
+    """Between which of the steps something was measured, for a caption."""
+    at = max((record["measured"]["at"] for record in records), key=len)
+    return f"at {len(at)} points of training, after {at[0]} to {at[-1]} steps"
+
+
 @contextmanager
 def norm_panels(
     norms: Iterable[str], x: str, y: str, columns: int = 3, **settings: Any
@@ -117,14 +127,18 @@ def layer_legend(fig: Figure, ax: Axes) -> None:
 
 
 def markdown_table(headings: list[str], rows: list[list[Any]]) -> str:
-    """Text and numbers, these to 3 significant digits."""
+    """Text and numbers, these to 3 significant digits; a dash where one is not finite."""
     return tabulate(
-        [[cell if isinstance(cell, str) else f"{cell:.3g}" for cell in row] for row in rows],
+        [[cell if isinstance(cell, str) else _shown(cell) for cell in row] for row in rows],
         headers=headings,
         tablefmt="github",
         disable_numparse=True,
         colalign=["left" if isinstance(cell, str) else "right" for cell in rows[0]],
     )
+
+
+def _shown(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "–"
 
 
 def _listed(values: list[float]) -> str:

@@ -1,10 +1,10 @@
-"""Costs: who is measured how often, and memory that can be counted by hand."""
+"""Costs: what is measured how often, and memory that can be counted by hand."""
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from normbench.bench.cost import interleaved_seconds, saved_bytes
+from normbench.bench.cost import peak_bytes, saved_bytes, seconds_in_turns
 
 CPU = torch.device("cpu")
 
@@ -12,9 +12,9 @@ CPU = torch.device("cpu")
 def test_every_action_is_measured_in_every_round_in_turn():
     order = []
     actions = {name: lambda name=name: order.append(name) for name in ("a", "b")}
-    measured = interleaved_seconds(actions, rounds=4, seconds=0, device=CPU)
-    assert {name: len(times) for name, times in measured.items()} == {"a": 4, "b": 4}
-    assert all(t >= 0 for times in measured.values() for t in times)
+    rounds = list(seconds_in_turns(actions, rounds=4, seconds=0, device=CPU))
+    assert [set(measured) for measured in rounds] == [{"a", "b"}] * 4
+    assert all(seconds >= 0 for measured in rounds for seconds in measured.values())
     assert "".join(order[-8:]) == "abbaabba"
 
 
@@ -35,3 +35,7 @@ def test_batchnorm_keeps_its_input_and_a_number_or_two_a_channel():
     normed = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU())
     more = saved_bytes(lambda: normed(x), normed, x) - saved_bytes(lambda: plain(x), plain, x)
     assert 4 * 16 * 8 * 8 * 4 <= more <= 4 * 16 * 8 * 8 * 4 + 3 * 16 * 4
+
+
+def test_the_peak_is_cudas_alone():
+    assert peak_bytes(lambda: torch.ones(10), CPU) is None

@@ -1,0 +1,187 @@
+"""The curvature of the loss: both ends of the Hessian's spectrum and its trace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from normbench.errors import UserError
+from normbench.probes.probe import Record, WatchingProbe, check_positive
+from normbench.report import style
+from normbench.report.averages import array, geometric_mean, highest, mean, stack
+from normbench.report.figures import by_norm, markdown_table, measured_when, protocol_line
+
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.figure import Figure
+
+    from normbench.probes.watching import Watched
+
+MODES, ENDS = ("train", "eval"), ("smallest", "largest")
+
+
+@dataclass(kw_only=True)
+class Hessian(WatchingProbe):
+    """The Hessian of the mean cross-entropy on a fixed batch, with respect to all parameters.
+
+    The batch is of training images that the run's seed draws, not augmented; everything is fp32.
+    In training mode norms take the statistics of this batch. Eigenvalues are ARPACK's (Lanczos
+    iteration with restarts), on products of the Hessian with vectors; the trace is Hutchinson's
+    estimate. Where a norm's statistics are constants to the gradient, as running statistics are,
+    they are constants here, too.
+
+    Args:
+        steps: see WatchingProbe.
+        times: how often to measure, spread evenly from before the first step to after the last.
+        images: in the batch.
+        mode: of the norms: train or eval.
+        tolerance: relative, of each eigenvalue.
+        restarts: of the iteration, at most.
+        trace_samples: random vectors for the trace.
+
+    Measures:
+        at: how many steps were done, for T measurements.
+        loss: (T,)
+        largest, smallest: (T,) eigenvalues λ, None where the iteration did not converge or the
+            Hessian is not finite.
+        largest_residual, smallest_residual: (T,) ‖H v - λ v‖ for their unit eigenvectors v.
+        trace, trace_error: (T,) the estimate and its standard error.
+    """
+
+    times: int
+    images: int
+    mode: str
+    tolerance: float
+    restarts: int
+    trace_samples: int
+
+    def check(self, network: torch.nn.Module, steps: int) -> None:
+        super().check(network, steps)
+        check_positive("probe.tolerance", [self.tolerance])
+        for name, low in (("times", 1), ("images", 1), ("restarts", 1), ("trace_samples", 2)):
+            value = getattr(self, name)
+            if value < low:
+                raise UserError(f"probe.{name}={value} is not valid: give {low} or more")
+        if self.mode not in MODES:
+            raise UserError(f"probe.mode={self.mode} is not known: choose {' or '.join(MODES)}")
+
+    def watch(self, run: Watched) -> Generator[int, bool, dict[str, Any]]:
+        import torch
+
+        from normbench.calculus.batch_loss import full_precision
+
+        labels, seed = run.training.train.labels, run.training.plan.seed
+        drawn = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+        batch = drawn[: self.images].to(labels.device)
+        measured: dict[str, list[Any]] = {"at": []}
+        for step in np.linspace(0, run.steps, self.times).round().astype(int).tolist():
+            if not (yield step):
+                break
+            run.model.train(self.mode == "train")
+            with full_precision():
+                values = self._measure(run, batch)
+            measured["at"].append(step)
+            for name, value in values.items():
+                measured.setdefault(name, []).append(value)
+        return measured
+
+    def _measure(self, run: Watched, batch: torch.Tensor) -> dict[str, float | None]:
+        from normbench.calculus.hessian import extreme_eigenvalues, hessian_product, trace
+        from normbench.probes.watching import numbers
+
+        loss = run.loss_function(batch)
+        product = hessian_product(loss, loss.here)
+        values = {"loss": loss(loss.here).item()}
+        ends = extreme_eigenvalues(product, loss.here, self.tolerance, self.restarts)
+        for name, end in zip(ENDS, ends or (None, None), strict=True):
+            values[name] = end.value if end else math.nan
+            values[f"{name}_residual"] = end.residual if end else math.nan
+        values["trace"], values["trace_error"] = trace(product, loss.here, self.trace_samples)
+        return {name: numbers(value) for name, value in values.items()}
+
+    @staticmethod
+    def draw(records: list[Record]) -> Figure:
+        with style.figure(1, 3, height=3.3) as (fig, axes):
+            for norm, group in by_norm(records).items():
+                values, name = Spectra(group), group[0]["config"]["norm"]["name"]
+                look = {"color": style.color(name), "marker": style.marker(name), "label": norm}
+                for ax, line in zip(
+                    axes[0],
+                    (
+                        geometric_mean(values.largest, 0),
+                        geometric_mean(values.ratio, 0),
+                        mean(values.trace, 0),
+                    ),
+                    strict=True,
+                ):
+                    ax.plot(values.at, line, **look)
+            for ax, title in zip(axes[0], ("λmax", "|λmin / λmax|", "trace"), strict=True):
+                ax.set(title=title, xlabel="training step")
+            largest, ratio, trace = axes[0]
+            style.log_scale(largest)
+            ratio.set_ylim(bottom=0)
+            if trace.dataLim.ymin > 0:
+                style.log_scale(trace)
+            handles = axes[0, 0].get_legend_handles_labels()
+            fig.legend(*handles, loc="outside upper left", ncols=6)
+            style.caption(
+                fig,
+                f"{_what(records)}, {measured_when(records)}; means over seeds. "
+                f"{protocol_line(records)}.",
+            )
+        return fig
+
+    @staticmethod
+    def summarize(records: list[Record]) -> str:
+        tables = []
+        for norm, group in by_norm(records).items():
+            values = Spectra(group)
+            columns = {
+                "loss": mean(values.loss, 0),
+                "λmax": geometric_mean(values.largest, 0),
+                "λmin": mean(values.smallest, 0),
+                "abs(λmin / λmax)": geometric_mean(values.ratio, 0),
+                "trace": mean(values.trace, 0),
+                "± trace": mean(values.trace_error, 0),
+                "residual": highest(values.residual, 0),
+            }
+            steps = [f"{step:g}" for step in values.at]
+            rows = [list(row) for row in zip(steps, *columns.values(), strict=True)]
+            table = markdown_table(["step", *columns], rows)
+            tables.append(f"**{norm}**\n\n{table}\n\n")
+        return (
+            f"# The Hessian\n\n{protocol_line(records)}.\n\n{''.join(tables)}{_what(records)}. "
+            "Means over seeds, geometric ones of λmax and abs(λmin / λmax). ± trace: the standard "
+            "error of one estimate. Residual: the largest ‖H v - λ v‖ / λmax over both "
+            "eigenvalues and all seeds; – where an eigenvalue did not converge.\n"
+        )
+
+
+class Spectra:
+    """Numbers of one norm's records: at (T,), all others (seeds, T), NaN where there is none."""
+
+    def __init__(self, group: list[Record]):
+        measured = [record["measured"] for record in group]
+        self.at = max((m["at"] for m in measured), key=len)
+
+        def stacked(name: str) -> np.ndarray:
+            return stack([array(m[name]) for m in measured])
+
+        self.loss = stacked("loss")
+        self.largest, self.smallest = stacked("largest"), stacked("smallest")
+        self.ratio = np.abs(self.smallest / self.largest)
+        residuals = stacked("largest_residual"), stacked("smallest_residual")
+        self.residual = np.maximum(*residuals) / self.largest
+        self.trace, self.trace_error = stacked("trace"), stacked("trace_error")
+
+
+def _what(records: list[Record]) -> str:
+    probe = records[0]["config"]["probe"]
+    return (
+        f"Hessian of the loss on {probe['images']} training images, norms in "
+        f"{'training' if probe['mode'] == 'train' else 'evaluation'} mode"
+    )

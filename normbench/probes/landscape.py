@@ -1,0 +1,158 @@
+"""The loss and its gradient along the gradient, while a network trains: Santurkar et al. 2018,
+https://arxiv.org/abs/1805.11604, section 3.1"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from normbench.probes.probe import Record, WatchingProbe, check_every, check_positive
+from normbench.report import style
+from normbench.report.averages import array, geometric_mean, highest, lowest, stack
+from normbench.report.figures import by_norm, markdown_table, measured_when, protocol_line
+
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.figure import Figure
+
+    from normbench.probes.watching import Watched
+
+
+@dataclass(kw_only=True)
+class Landscape(WatchingProbe):
+    """How the loss on a batch and its gradient g change from x to x - η g, for several η.
+
+    x is where the run is, the batch the one that it trains on next (not augmented), norms are in
+    training mode, everything is fp32. As in the paper, whose η end at 0.4, the distance moved
+    depends on the network's own gradient.
+
+    Args:
+        steps: see WatchingProbe.
+        every: measure before the first step, and then whenever so many more are done.
+        step_sizes: the η.
+
+    Measures:
+        step_sizes: the η.
+        at: how many steps were done, for T measurements.
+        loss, gradient_norm: (T,) at x.
+        losses, gradient_changes: (T, η) at x - η g, the loss and the L2 distance of the gradient
+            there from g.
+    """
+
+    every: int
+    step_sizes: list[float]
+
+    def check(self, network: torch.nn.Module, steps: int) -> None:
+        super().check(network, steps)
+        check_every(self.every, self.length(steps))
+        check_positive("probe.step_sizes", self.step_sizes)
+
+    def watch(self, run: Watched) -> Generator[int, bool, dict[str, Any]]:
+        from normbench.calculus.batch_loss import full_precision
+        from normbench.calculus.line import along_gradient
+        from normbench.probes.watching import numbers
+
+        measured: dict[str, list[Any]] = {"step_sizes": self.step_sizes, "at": []}
+        for step in range(0, run.steps, self.every):
+            if not (yield step):
+                break
+            loss = run.loss_function(run.batch)
+            with full_precision():
+                line = along_gradient(loss, loss.here, self.step_sizes)
+            measured["at"].append(step)
+            for name, values in line.items():
+                measured.setdefault(name, []).append(numbers(values))
+        yield run.steps
+        return measured
+
+    @staticmethod
+    def draw(records: list[Record]) -> Figure:
+        with style.figure(1, 3, height=3.3) as (fig, axes):
+            loss, change, smoothness = axes[0]
+            for norm, group in by_norm(records).items():
+                color = style.color(group[0]["config"]["norm"]["name"])
+                lines = [Lines(record["measured"]) for record in group]
+                at = max((line.at for line in lines), key=len)
+                for ax, of_runs in (
+                    (loss, [line.losses for line in lines]),
+                    (change, [line.gradient_changes for line in lines]),
+                ):
+                    low, high = (
+                        geometric_mean(end(stack(of_runs), axis=2), axis=0)
+                        for end in (lowest, highest)
+                    )
+                    ax.fill_between(at, low, high, color=color, alpha=0.5, lw=0, label=norm)
+                mean = geometric_mean(stack([line.smoothness for line in lines]), axis=0)
+                smoothness.plot(at, mean, color=color)
+            loss.set_title("loss along the gradient")
+            change.set_title("change of the gradient")
+            smoothness.set_title("effective β-smoothness")
+            for ax in axes[0]:
+                ax.set_xlabel("training step")
+                style.log_scale(ax)
+            fig.legend(*loss.get_legend_handles_labels(), loc="outside upper left", ncols=4)
+            sizes = records[0]["measured"]["step_sizes"]
+            style.caption(
+                fig,
+                f"A step of η times the gradient, η from {min(sizes):g} to {max(sizes):g}, on the "
+                "batch trained on next: the range of the loss after it, and of the L2 distance of "
+                "the gradient there from the one here. β-smoothness: the largest distance between "
+                "gradients over the distance moved. Geometric means over seeds. Measured "
+                f"{measured_when(records)}. {protocol_line(records)}.",
+            )
+        return fig
+
+    @staticmethod
+    def summarize(records: list[Record]) -> str:
+        rows = []
+        for norm, group in by_norm(records).items():
+            of_runs = [list(describe(record["measured"]).values()) for record in group]
+            rows.append([norm, *geometric_mean(of_runs, axis=0)])
+        legend = "\n".join(f"- {name}: {meaning}" for name, meaning in LEGEND.items())
+        return (
+            f"# The landscape along the gradient\n\n{protocol_line(records)}.\n\n"
+            f"{markdown_table(['norm', *LEGEND], rows)}\n\n"
+            f"Geometric means over steps and seeds:\n\n{legend}\n"
+        )
+
+
+LEGEND = {
+    "loss range": "highest minus lowest loss over the step sizes η",
+    "gradient change": "largest L2 distance, over η, of the gradient there from the one here",
+    "relative change": "the same in units of the gradient's norm here",
+    "β-smoothness": "largest distance between gradients over the distance moved, over η",
+}
+
+
+class Lines:
+    """What was measured in one run: step_sizes (η,), at (T,), gradient_norm (T,), losses and
+    gradient_changes (T, η); NaN where one is not finite."""
+
+    def __init__(self, measured: dict[str, Any]):
+        self.step_sizes, self.at = array(measured["step_sizes"]), array(measured["at"])
+        self.gradient_norm = array(measured["gradient_norm"])
+        self.losses, self.gradient_changes = (
+            array(measured[name]) for name in ("losses", "gradient_changes")
+        )
+
+    @property
+    def smoothness(self) -> np.ndarray:
+        """The effective β-smoothness (T,): max over η of ‖∇f(x - η g) - g‖ / ‖η g‖."""
+        moved = self.step_sizes * self.gradient_norm[:, None]
+        return highest(self.gradient_changes / moved, axis=1)
+
+
+def describe(measured: dict[str, Any]) -> dict[str, float]:
+    """The numbers of ``LEGEND`` for one run."""
+    lines = Lines(measured)
+    change = highest(lines.gradient_changes, axis=1)
+    values = (
+        highest(lines.losses, axis=1) - lowest(lines.losses, axis=1),
+        change,
+        change / lines.gradient_norm,
+        lines.smoothness,
+    )
+    return {name: geometric_mean(v) for name, v in zip(LEGEND, values, strict=True)}
