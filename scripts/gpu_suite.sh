@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, unattended: tests, benchmarks, missing results of the article.
+# Everything that needs a GPU, unattended: tests, benchmarks, missing results of the article, probes.
 #
 #   scripts/gpu_suite.sh DATA_ROOT OUT_DIR [key=value ...]
 #
-# DATA_ROOT holds imagenette2-160/; OUT_DIR takes records, tables, bench/ and suite/ (logs, marks).
-# Further arguments are settings of `normbench run`.
+# DATA_ROOT holds imagenette2-160/; OUT_DIR takes records, probes, tables, reports, figures, bench/ and
+# suite/ (logs, marks). Further arguments are settings of `normbench run` and `normbench probe`.
 #
 # Each stage ends within 10 minutes. Type the same again after an interruption or a timeout: stages
 # that are done are skipped, and the results stage trains what is missing. Remove OUT_DIR/suite to
@@ -93,6 +93,15 @@ done
 for model in cnn4 resnet18; do
     stage "results-$model" \
         "${normbench[@]}" run -m experiment=article "model=$model" "${settings[@]}" "$@"
+done
+for probe in gradients activations ablation noisy_batchnorm landscape step_size covariate_shift \
+    hessian learning_rate_range overhead; do
+    stage "probe-$probe" \
+        "${normbench[@]}" probe "probe=$probe" model=resnet18 "${settings[@]}" "$@"
+done
+for report in compare claims figures; do # from whatever is there by now
+    "${normbench[@]}" "$report" "results.dir=$out_dir" >"$suite/$report.log" 2>&1 ||
+        status+=("$report: $(tail -n 1 "$suite/$report.log")")
 done
 
 summary
