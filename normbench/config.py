@@ -354,10 +354,35 @@ def article_settings(cfg: DictConfig) -> dict[tuple[str, str], dict[str, Any]]:
 
 @cache
 def default_probes() -> dict[str, dict[str, Any]]:
-    """The settings of normbench's own probes, by name."""
-    folder = files("normbench.configs") / "probe"
-    probes = [OmegaConf.create(file.read_text(encoding="utf-8")).probe for file in folder.iterdir()]
-    return {probe.name: OmegaConf.to_container(probe) for probe in probes}
+    """The outcome settings that normbench's own probes set, by the probe's name: its own, and an
+    optimizer or a schedule that its config chooses."""
+    folder = files("normbench.configs")
+
+    def read(group: str, option: str) -> DictConfig:
+        return OmegaConf.create((folder / group / f"{option}.yaml").read_text(encoding="utf-8"))
+
+    found = {}
+    for file in (folder / "probe").iterdir():
+        config = read("probe", file.name.removesuffix(".yaml"))
+        chosen = {k: v for choice in config.get("defaults", ()) for k, v in choice.items()}
+        groups = {key.removeprefix("override /"): option for key, option in chosen.items()}
+        settings = {group: read(group, option) for group, option in groups.items()}
+        found[config.probe.name] = OmegaConf.to_container(
+            OmegaConf.create(settings | {"probe": config.probe})
+        )
+    return found
+
+
+def probed_settings(settings: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """A run's outcome settings where a probe measures it.
+
+    Args:
+        settings: of the run.
+        own: what the probe sets of them; may refer to the run's, such as ``${model}``.
+    """
+    whole = settings | own
+    refers = OmegaConf.create({"model": whole["model"], "probe": whole["probe"]})
+    return whole | {"probe": OmegaConf.to_container(refers, resolve=True)["probe"]}
 
 
 def run_key(settings: dict[str, Any], batch_size: int, lr: float, seed: int) -> str:

@@ -5,7 +5,13 @@ from functools import cache
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from normbench.config import article_settings, default_probes, register_schema, run_key
+from normbench.config import (
+    article_settings,
+    default_probes,
+    probed_settings,
+    register_schema,
+    run_key,
+)
 from normbench.records import RecordStore
 from normbench.report.cells import select, select_probes
 
@@ -73,11 +79,12 @@ def store(folder, records):
     return folder
 
 
-def probe_record(probe, measured, norm="batchnorm", seed=0, status="finished", **changes):
+def probe_record(probe, measured, norm="batchnorm", seed=0, status="finished", lr=0.01, **changes):
     """What a probe measured of one run. changes: of the probe's default settings."""
     known = ("cnn4", norm) in settings()
-    run = record(norm=norm if known else "none", seed=seed)
-    config = run["config"] | {"probe": default_probes()[probe] | changes}
+    run = record(norm=norm if known else "none", seed=seed, lr=lr)
+    config = probed_settings(run["config"], default_probes()[probe])
+    config["probe"] |= changes
     if not known:
         config["norm"] = config["norm"] | {"name": norm}
     return {

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from normbench.config import default_probes
+from normbench.config import default_probes, probed_settings
 from normbench.report.settings import canonical, differences
 from normbench.report.tables import Record, groups, norm_rank, notes, protocol_of
 from normbench.report.welch import Sample
@@ -113,7 +113,7 @@ def select_probes(
     """
     probes = default_probes()
     return {
-        name: select(of, {k: v | {"probe": probes[name]} for k, v in settings.items()}, grid)
+        name: select(of, {k: probed_settings(v, probes[name]) for k, v in settings.items()}, grid)
         for name, of in records.items()
     }
 
