@@ -23,8 +23,8 @@ HOW = (
     "once in forty times at most; that is not corrected for the number of parts. A run that "
     f"diverged counts as guessing, accuracy {GUESSING}. Cells are written batch size/learning "
     "rate.",
-    "Claims about what goes on in training are judged from what normbench probe measured with its "
-    "default settings, by rules that were fixed before. Ratios there are of geometric means; their "
+    "Claims about what goes on in training, and about the landscape of the loss, are judged from "
+    "what normbench probe measured with its default settings, by rules that were fixed before. Ratios there are of geometric means; their "
     "intervals are Welch's of the logarithms.",
 )
 
