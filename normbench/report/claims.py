@@ -24,8 +24,8 @@ HOW = (
     f"diverged counts as guessing, accuracy {GUESSING}. Cells are written batch size/learning "
     "rate.",
     "Claims about what goes on in training, and about the landscape of the loss, are judged from "
-    "what normbench probe measured with its default settings, by rules that were fixed before. Ratios there are of geometric means; their "
-    "intervals are Welch's of the logarithms.",
+    "what normbench probe measured with its default settings, by rules that were fixed before. "
+    "Ratios there are of geometric means; their intervals are Welch's of the logarithms.",
 )
 
 
