@@ -24,24 +24,34 @@ def results_of(cfg: DictConfig) -> Results:
     Raises:
         UserError: if there is no such record.
     """
+    results = find_results(cfg)
+    if not results.records:
+        raise nothing_found(cfg)
+    return results
+
+
+def find_results(cfg: DictConfig) -> Results:
+    """The cells of the config's protocol and their records, if there are any."""
     drop_replaced_settings(cfg, list(HydraConfig.get().overrides.task))
     check_grid(cfg.grid)
     check_train(cfg.train)
+    return select(read_all(Path(cfg.results.dir)), article_settings(cfg), _grid(cfg))
+
+
+def nothing_found(cfg: DictConfig) -> UserError:
+    """What to tell a user whose results folder has no record of the config's protocol."""
     folder = Path(cfg.results.dir)
-    if not (folder / "records").is_dir():
-        raise UserError(
+    others = len(list((folder / "records").glob("*.json")))
+    if not others:
+        return UserError(
             f"results.dir={folder} holds no records: train some with normbench run, "
             "or name another folder with results.dir=DIR"
         )
-    records = read_all(folder)
-    results = select(records, article_settings(cfg), _grid(cfg))
-    if not results.records:
-        raise UserError(
-            f"results.dir={folder} holds no record of this protocol ({len(records)} of others): "
-            "train the article's cells with normbench run -m experiment=article, or give the "
-            "settings of those to look at, such as optimizer=sgd"
-        )
-    return results
+    return UserError(
+        f"results.dir={folder} holds no record of this protocol ({others} of others): "
+        "train the article's cells with normbench run -m experiment=article, or give the "
+        "settings of those to look at, such as optimizer=sgd"
+    )
 
 
 def probes_of(cfg: DictConfig) -> dict[str, Results]:

@@ -38,6 +38,7 @@ def markdown(results: Results, probes: Mapping[str, Results]) -> str:
     """
     models = list(dict.fromkeys(model for model, *_ in results.cells))
     evidence = {model: Evidence.of(results, model, probes) for model in models}
+    measured = [m for m in models if any(m in of.records for of in (results, *probes.values()))]
     judged = [(claim, {m: claim.judge(evidence[m]) for m in models}) for claim in CLAIMS]
     parts = ["# The articles' claims"]
     parts += [filled(f"{model}: {summary(of)}") for model, of in results.records.items()]
@@ -58,7 +59,7 @@ def markdown(results: Results, probes: Mapping[str, Results]) -> str:
         parts.append(filled(claim.sentence))
         words = {"Source": claim.source, "Measured": claim.measured, "Supported if": claim.rule}
         parts.append("\n".join(filled(f"- {k}: {v}", "  ") for k, v in words.items()))
-        for model in results.records:
+        for model in measured:
             parts += _evidence(model, by_model[model])
     return "\n\n".join(parts) + "\n"
 
