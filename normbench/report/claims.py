@@ -90,7 +90,7 @@ def _row(part: Part) -> tuple[str, ...]:
 
 def _range(part: Part) -> str:
     if math.isinf(part.high):
-        return f"> {part.low:g}"
+        return f"> {part.low:.3g}"
     if math.isinf(part.low):
-        return f"< {part.high:g}"
-    return f"{part.low:g} to {part.high:g}"
+        return f"< {part.high:.3g}"
+    return f"{part.low:.3g} to {part.high:.3g}"
