@@ -94,8 +94,8 @@ class StepSize(WatchingProbe):
                 if np.isfinite(diverges):
                     ax.axvline(diverges, color=style.FAINT, lw=0.8)
                     ax.annotate(
-                        f" {diverges:.2g}", (diverges, 0.98), xycoords=("data", "axes fraction"),
-                        va="top", fontsize=8, color=style.FAINT,
+                        f"{diverges:.2g} ", (diverges, 0.98), xycoords=("data", "axes fraction"),
+                        ha="right", va="top", fontsize=8, color=style.FAINT,
                     )  # fmt: skip
                 ax.set_xscale("log")
             ax.set_ylim(0.95 * min(ax.dataLim.ymin for ax in axes.values()), HIGHEST)
