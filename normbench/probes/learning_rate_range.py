@@ -86,8 +86,8 @@ class LearningRateRange(WatchingProbe):
                 )  # fmt: skip
             ax.set(xlabel="learning rate", xscale="log", ylabel="training loss", ylim=(None, top))
             ax.annotate(
-                "diverged or worse", (1, 1), xycoords="axes fraction", ha="right", va="bottom",
-                fontsize=8, color=style.FAINT,
+                "diverged or worse", (1, 1), (0, 5), xycoords="axes fraction",
+                textcoords="offset points", ha="right", va="bottom", fontsize=8, color=style.FAINT,
             )  # fmt: skip
             fig.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=6)
             style.caption(
