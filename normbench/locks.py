@@ -26,7 +26,8 @@ import secrets
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,8 @@ from normbench.processes import alive, this_process
 
 HEARTBEAT = 5.0  # seconds between two signs of life
 LEASE = 60.0  # seconds of watching without one, after which another host's lock is abandoned
+POLL = 0.1  # seconds between two attempts to take a lock that another holds
+PATIENCE = 30.0  # seconds of attempts before somebody is told
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # the file system has none
 
 
@@ -78,6 +81,21 @@ class Locks:
         if not self.held:
             self.stopped.set()
         return held.remove()
+
+    @contextmanager
+    def hold(self, name: str, notice: Callable[[], object] = lambda: None) -> Iterator[None]:
+        """Hold a lock, however long that takes; notice is called when it takes PATIENCE seconds."""
+        start, said = time.monotonic(), False
+        while not self.acquire(name):
+            if not said and time.monotonic() - start > PATIENCE:
+                said = True
+                notice()
+            time.sleep(POLL)
+        try:
+            self.tidy()
+            yield
+        finally:
+            self.release(name)
 
     def holders(self) -> dict[str, Holder]:
         """Who holds which lock, as far as the files say."""

@@ -12,19 +12,18 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from normbench.data.prepare import Split
 from normbench.errors import UserError
+from normbench.locks import Locks
 
 FORMAT = "1"  # of the files; to be raised whenever the same settings come to mean other pixels
-
-PATIENCE = 30.0  # seconds to wait for another process before saying so
 
 log = logging.getLogger(__name__)
 
@@ -129,20 +128,13 @@ def _header(about: Mapping[str, str], sha256: str) -> dict[str, str]:
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
     """Hold the folder's lock. One for all files: preparing keeps every core busy anyway."""
-    lock = FileLock(folder / ".normbench.lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    waiting = partial(log.warning, "waiting for another process that prepares data in %s", folder)
+    with ExitStack() as stack:
         try:
-            lock.acquire(timeout=PATIENCE)
-        except Timeout:
-            log.warning("waiting for another process that prepares data in %s", folder)
-            lock.acquire()
-    except OSError as error:
-        raise UserError(
-            f"cannot write to the cache folder {folder} ({error.strerror}): set data.cache or "
-            "NORMBENCH_CACHE to a folder that can be written"
-        ) from error
-    try:
+            stack.enter_context(Locks(folder).hold(".normbench", waiting))
+        except OSError as error:
+            raise UserError(
+                f"cannot write to the cache folder {folder} ({error.strerror}): set data.cache or "
+                "NORMBENCH_CACHE to a folder that can be written"
+            ) from error
         yield
-    finally:
-        lock.release()

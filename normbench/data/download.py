@@ -9,9 +9,8 @@ import tarfile
 import zlib
 from pathlib import Path
 
-from filelock import FileLock
-
 from normbench.errors import UserError
+from normbench.locks import Locks
 
 
 def download_imagenette(root: Path, name: str, archive: str) -> None:
@@ -33,7 +32,7 @@ def download_imagenette(root: Path, name: str, archive: str) -> None:
     workplace = root / f".{name}.download"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f".{name}.lock"):
+        with Locks(root).hold(f".{name}"):
             if (root / name).is_dir():  # another process made it in the meantime
                 return
             # torchvision would take a half unpacked folder for a whole one.
