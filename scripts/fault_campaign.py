@@ -57,9 +57,7 @@ def attempt(fault, arguments: argparse.Namespace) -> tuple[str, str]:
     trial = Trial(folder, draw, arguments.kills, arguments.processes, arguments.short)
     start = time.monotonic()
     try:
-        came = fault.tried(
-            Trial(folder, draw, arguments.kills, arguments.processes, arguments.short)
-        )
+        came = fault.tried(trial)
         verdict = "as said"
     except NotHere as reason:
         verdict, came = "skipped", str(reason)
