@@ -108,7 +108,7 @@ def checkpoint_of(
     about = {
         "run": run.key,
         "code": code_digest(run.settings),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # which is a class of its own
         "data": data.digest,
         "device": device,
         "threads": threads,

@@ -99,7 +99,10 @@ wait_for_checkpoint() { # one that is new since the last call
     done
 }
 release() { # a job that is put back into the queue would wait for two minutes
-    for job in $(squeue -h -t PD -o %i); do
+    local waiting
+    waiting=$(squeue -h -t PD -o %i)
+    sleep 8 # its processes of before are gone by then
+    for job in $waiting; do
         scontrol update JobId="$job" StartTime=now 2>/dev/null || true
     done
 }
@@ -116,7 +119,6 @@ for job in $(jobs_running | tail -1); do
 done
 while kill -0 $sweep_pid 2>/dev/null; do
     release
-    sleep 0.5
 done
 wait $sweep_pid || { echo "slurm_check: the sweep through Slurm failed"; exit 1; }
 

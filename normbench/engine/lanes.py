@@ -90,7 +90,7 @@ class ProcessLanes:
     def start(self, task: Any) -> None:
         free = next((p for p in self.processes if p.task is None), None)
         if free is None:
-            free = _LaneProcess(self.context, self.make_train)
+            free = self._fork()
             self.processes.append(free)
         free.give(task, attempt=1)
 
@@ -108,13 +108,22 @@ class ProcessLanes:
                 process.task = None
         return events
 
+    def _fork(self) -> _LaneProcess:
+        """A fresh process, from a fresh server if that was killed as well."""
+        for _ in range(self.ATTEMPTS - 1):
+            try:
+                return _LaneProcess(self.context, self.make_train)
+            except (EOFError, ConnectionError, FileNotFoundError):
+                continue
+        return _LaneProcess(self.context, self.make_train)
+
     def _bury(self, process: _LaneProcess) -> list[Event]:
         """Replace a dead process and give its task a second chance."""
         self.processes.remove(process)
         task, attempt = process.task, process.attempt
         cause = process.end()
         if attempt < self.ATTEMPTS:
-            fresh = _LaneProcess(self.context, self.make_train)
+            fresh = self._fork()
             self.processes.append(fresh)
             fresh.give(task, attempt + 1)
             return [Event(task, notice=f"its process {cause}; trying once more")]

@@ -6,9 +6,12 @@ from functools import partial
 
 import pytest
 import torch
+from hydra import compose, initialize_config_module
 from stand_in_cuda import StandInStream
 from torch import nn
 
+from normbench.assemble import checkpoint_of
+from normbench.config import outcome_settings, register_schema
 from normbench.data import Dataset, Split
 from normbench.engine import checkpoint as module
 from normbench.engine.captured import CapturedTraining
@@ -16,6 +19,7 @@ from normbench.engine.checkpoint import Checkpoint, state_of
 from normbench.engine.optimizers import Ranger
 from normbench.engine.schedules import constant, flat_cosine, one_cycle
 from normbench.engine.training import Plan, Training, finish, run, train
+from normbench.grid import runs_of
 from normbench.models import build_model
 from normbench.models.cnn4 import CNN4
 
@@ -214,3 +218,16 @@ def test_the_state_is_plain_values_and_tensors(tmp_path):
     finish(training.epoch())
     torch.save(state_of(training), tmp_path / "state.pt")
     torch.load(tmp_path / "state.pt", weights_only=True)
+
+
+def test_what_a_config_says_of_a_run_is_read_again(tmp_path):
+    register_schema()
+    with initialize_config_module("normbench.configs", version_base="1.3"):
+        config = compose("run", ["data=synthetic", "train.checkpoint=always"])
+    config.results.dir = str(tmp_path)
+    run = runs_of(config.grid, outcome_settings(config, "fp32", None))[0]
+    kept = checkpoint_of(config, run, DATA, "cpu", threads=1)
+    train(plan(epochs=2), DATA, CPU, checkpoint=kept)
+    steps = []
+    train(plan(epochs=2), DATA, CPU, steps.append, checkpoint_of(config, run, DATA, "cpu", 1))
+    assert steps[0] > 0
