@@ -162,7 +162,7 @@ def names(trial: Trial) -> str:
     for setting in ("data.name", "probe.name"):
         command = "probe" if setting.startswith("probe") else "run"
         trial.type(command, *ONE, f"{setting}='../../up'").refused(setting)
-    top = {path.name for path in trial.folder.iterdir()} - {"cache"}
+    top = {path.name for path in trial.folder.iterdir()} - {"cache", "home"}
     assert top == {"out"}, top
     assert {path.name for path in (trial.folder / "out").iterdir()} == {"a folder's 🦙"}
     (table,) = (trial.folder / results / "tables").iterdir()
