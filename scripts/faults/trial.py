@@ -108,7 +108,10 @@ class Trial:
     def start(self, *typed: str, **settings: Any) -> subprocess.Popen:
         """A command that runs, in a session of its own. settings: of Popen."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("NORMBENCH_")}
-        environment |= {"NORMBENCH_CACHE": str(self.folder / "cache"), "HOME": str(self.folder / "home")}
+        environment |= {
+            "NORMBENCH_CACHE": str(self.folder / "cache"),
+            "HOME": str(self.folder / "home"),
+        }
         prefix = settings.pop("prefix", [])
         return subprocess.Popen(
             [*prefix, sys.executable, "-m", "normbench", *typed],
