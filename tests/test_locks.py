@@ -297,3 +297,19 @@ def test_of_many_that_watch_another_hosts_lock_one_takes_it(tmp_path, clock, mon
     for thread in threads:
         thread.join()
     assert sorted(taken) == [False] * 7 + [True]
+
+
+def test_who_holds_a_lock_is_waited_for_and_that_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "PATIENCE", 0.0)
+    first, second = Locks(tmp_path), Locks(tmp_path)
+    assert first.acquire("a")
+    said = []
+
+    def notice():
+        said.append("waiting")
+        first.release("a")
+
+    with second.hold("a", notice):
+        assert said == ["waiting"]
+        assert not first.acquire("a")
+    assert list(tmp_path.iterdir()) == []

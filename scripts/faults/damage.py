@@ -40,8 +40,9 @@ def images(trial: Trial) -> str:
     for content in damages.values():
         victim.write_bytes(content)
         trial.type(*FOLDER).refused(victim.name)
-        assert not list((trial.folder / "cache").glob("*")), "something was prepared"
-    return f"{', '.join(damages)}: refused, naming the file; nothing is prepared"
+        split = victim.relative_to(trial.folder / "images").parts[0]
+        assert not list((trial.folder / "cache").glob(f"*{split}*")), "it was prepared"
+    return f"{', '.join(damages)}: refused, naming the file; its split is not prepared"
 
 
 @fault("folders that are laid out wrongly")
@@ -91,7 +92,8 @@ def records(trial: Trial) -> str:
     store.make_writable()
     whole, path = json.dumps(record, indent=1).encode(), store.path(record["key"])
     log = _silenced()
-    for end in range(len(whole)):
+    ends = range(0, len(whole), 10 if trial.short else 1)
+    for end in ends:
         path.write_bytes(whole[:end])
         assert store.read(record["key"]) is None, f"read {end} of {len(whole)} bytes"
         assert not path.exists(), "not set aside"
@@ -102,8 +104,8 @@ def records(trial: Trial) -> str:
         changed += 1
     log.disabled = False
     aside = len(list((store.folder / "set_aside").iterdir()))
-    assert aside == len(whole) + changed
-    return f"{len(whole)} truncated, {changed} with a byte replaced: none is read, all are kept"
+    assert aside == len(ends) + changed
+    return f"{len(ends)} truncated, {changed} with a byte replaced: none is read, all are kept"
 
 
 @fault("records of an older and of a newer schema")
@@ -195,7 +197,7 @@ def executed(trial: Trial) -> str:
     probe.mkdir(parents=True)
     record = next(content for name, content in wanted.items() if name.startswith("records/"))
     of_mine = {"name": "evil", "_target_": "evil.Evil"}
-    record |= {"config": record["config"] | {"probe": of_mine}, "measured": {}}
+    record = record | {"config": record["config"] | {"probe": of_mine}, "measured": {}}
     (probe / f"{record['key']}.json").write_text(json.dumps(record))
     (trial.folder / "evil.py").write_text(f"open({str(mark)!r}, 'w')")
     done = trial.type("figures")
