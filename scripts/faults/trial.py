@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 TINY = [
     "data=synthetic", "data.source.train_size=120", "data.source.val_size=60", "data.image_size=16",
     "model.widths=[8,16]", "train.epochs=1", "engine.threads=1", "grid.lr=[0.01]",
@@ -167,6 +169,12 @@ def measured(results: Path) -> dict[str, Any]:
         if name.parts[0] in ("records", "probes") and path.suffix == ".json":
             record = json.loads(found[str(name)])
             found[str(name)] = {k: v for k, v in record.items() if k not in TIMINGS}
+        elif path.suffix == ".safetensors":  # whose header lists metadata in any order
+            with safe_open(path, "numpy") as tensors:
+                found[str(name)] = {
+                    "metadata": tensors.metadata(),
+                    **{key: tensors.get_tensor(key).tobytes() for key in tensors.keys()},
+                }
     return found
 
 
