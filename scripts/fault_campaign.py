@@ -13,16 +13,20 @@ at random follows from the seed. Exit code 1 if anything came of a fault that mu
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from faults import damage, kills, machine, numbers  # noqa: F401  (which register their faults)
 from faults.trial import FAULTS, NotHere, Trial
 
+import normbench
 from normbench.environment import commit, processor
 
 
@@ -38,16 +42,29 @@ def main() -> None:
     if arguments.short:
         arguments.kills = 1
     rows = []
-    for fault in FAULTS:
-        if arguments.only in fault.tried.__name__ and (fault.short or not arguments.short):
-            rows.append((fault.what, *attempt(fault, arguments)))
-            print(f"{rows[-1][1]:<7} {fault.what}\n        {rows[-1][2]}", flush=True)
+    with frozen_code():
+        for fault in FAULTS:
+            if arguments.only in fault.tried.__name__ and (fault.short or not arguments.short):
+                rows.append((fault.what, *attempt(fault, arguments)))
+                print(f"{rows[-1][1]:<7} {fault.what}\n        {rows[-1][2]}", flush=True)
     failed = sum(verdict == "FAILED" for _, verdict, _ in rows)
     print(f"{len(rows)} faults, {failed} failed")
     if arguments.table:
         arguments.table.parent.mkdir(parents=True, exist_ok=True)
         arguments.table.write_text(table(rows, arguments))
     sys.exit(1 if failed else 0)
+
+
+@contextmanager
+def frozen_code() -> Iterator[None]:
+    """Commands run a copy of the code, so that nobody's edits or commits pass for a fault."""
+    package = Path(normbench.__file__).parent
+    with tempfile.TemporaryDirectory(prefix="normbench_code_") as copy:
+        for name in ("normbench", "hydra_plugins"):
+            shutil.copytree(package.parent / name, Path(copy, name))
+        path = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join([copy, path] if path else [copy])
+        yield
 
 
 def attempt(fault, arguments: argparse.Namespace) -> tuple[str, str]:
