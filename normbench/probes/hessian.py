@@ -75,6 +75,10 @@ class Hessian(WatchingProbe):
         from normbench.calculus.batch_loss import full_precision
 
         labels, seed = run.training.train.labels, run.training.plan.seed
+        if self.images > len(labels):
+            raise UserError(
+                f"probe.images={self.images} is not valid: there are {len(labels)} training images"
+            )
         drawn = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
         batch = drawn[: self.images].to(labels.device)
         measured: dict[str, list[Any]] = {"at": []}

@@ -50,6 +50,35 @@ def test_measured_once_drawn_again_from_what_is_stored(nb):
     assert {path: path.read_bytes() for path in stored(nb)} == before
 
 
+LANDSCAPE = {
+    "landscape": "# The landscape along the gradient",
+    "step_size": "# Where steps begin to diverge",
+    "covariate_shift": "# Covariate shift in the optimization sense",
+    "hessian": "# The Hessian",
+    "learning_rate_range": "# The range of learning rates",
+    "overhead": "# What a norm costs",
+}
+
+
+def test_probes_of_the_landscape_with_their_default_settings(nb):
+    images = ["data.source.train_size=160", "grid.batch_size=[2]"]  # 80 steps
+    typed = ["probe", "-m", f"probe={','.join(LANDSCAPE)}", *TINY, *GRID, *images]
+    code, out, err = nb(*typed, "norm=none,batchnorm")
+    assert code == 0, err
+    for probe, heading in LANDSCAPE.items():
+        assert heading in out
+        for record in (json.loads(path.read_text()) for path in stored(nb, probe)):
+            assert record["config"]["probe"]["name"] == probe
+            text = json.dumps(record["measured"])
+            assert "NaN" not in text and "Infinity" not in text
+    drawn = figures(nb)
+    assert {name.rsplit(".", 1)[1] for name in drawn} == {"png", "svg", "md"}
+    assert len(drawn) == 3 * len(LANDSCAPE)
+    code, _, err = nb("figures")
+    assert code == 0, err
+    assert figures(nb) == drawn
+
+
 def test_one_that_cannot_be_read_is_set_aside_and_force_keeps_the_older(nb):
     typed = ["probe", *TINY, *GRID, "norm=none"]
     assert nb(*typed)[0] == 0

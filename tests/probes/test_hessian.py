@@ -73,6 +73,11 @@ def test_a_run_that_diverges_has_what_was_measured_before(plan, data):
     assert measurement.status == "diverged" and measurement.measured["at"] == [0]
 
 
+def test_a_batch_is_never_smaller_than_it_is_said_to_be(plan, data):
+    with pytest.raises(UserError, match="probe.images=51 .* 50 training images"):
+        finish(watch_run(probe(images=51), plan(), data, CPU))
+
+
 def test_spectra_of_several_seeds():
     measured = {
         "at": [0, 6], "loss": [2, 1], "largest": [4.0, None], "smallest": [-1.0, None],
