@@ -156,7 +156,7 @@ def test_what_a_record_says_is_never_imported(nb):
 
 def test_a_probe_of_ones_own_is_drawn_by_what_its_config_names(nb):
     (nb.folder / "own.py").write_text(OWN)
-    typed = ["probe._target_=own.Own", "probe.name=own"]
+    typed = ["probe._target_=own.Own", "probe.name=own", "+probe.evaluations=2"]
     code, _, err = nb("probe", *TINY, *GRID, "norm=none", *typed)
     assert code == 0, err
     drawn = figures(nb)
