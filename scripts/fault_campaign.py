@@ -16,6 +16,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="faults whose function has this in its name")
     parser.add_argument("--table", type=Path, help="a markdown file to write")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # which leaves nothing behind
     if arguments.short:
         arguments.kills = 1
     rows = []

@@ -81,7 +81,9 @@ done
 sinfo -h -o %t | grep -q idle || { echo "slurm_check: the node does not come up"; exit 1; }
 
 # --- the same sweep twice -------------------------------------------------------------------------
-export NORMBENCH_CACHE=$work/cache
+mkdir "$work/code" # a copy, so that edits and commits meanwhile do not pass for differences
+cp -r "$root/normbench" "$root/hydra_plugins" "$work/code"
+export PYTHONPATH=$work/code NORMBENCH_CACHE=$work/cache
 cd "$work"
 sweep=(run -m norm=none,batchnorm data=synthetic data.image_size=16 data.source.train_size=400
     data.source.val_size=60 "model.widths=[8,16]" "grid.batch_size=[2]" "grid.lr=[0.01]"
