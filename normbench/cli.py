@@ -53,7 +53,9 @@ def main() -> NoReturn:
         from normbench.explain import nearest
 
         _wrong(f"unknown command {command!r}{nearest(command, COMMANDS)}")
-    sys.argv = [sys.argv[0], *arguments[1:]]
+    # argparse, which Hydra reads flags with, wants settings in one piece: -m may stand between them
+    typed = sorted(arguments[1:], key=lambda word: word not in ("-m", "--multirun"))
+    sys.argv = [f"normbench {command}", *typed]
     _run(command)
     sys.exit(0)
 

@@ -72,3 +72,8 @@ def test_shell_completion(normbench_command, typed, offered):
 def test_shell_completion_can_be_installed(normbench_command):
     code, out, _ = normbench_command("-sc", "install=bash")
     assert code == 0 and "complete " in out
+
+
+def test_a_flag_that_is_not_known_is_named(normbench_command):
+    code, out, err = normbench_command("run", "--unknown")
+    assert code == 2 and "normbench run: error: unrecognized arguments: --unknown" in err

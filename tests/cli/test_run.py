@@ -149,7 +149,7 @@ def test_a_sweep_killed_at_any_point_goes_on_where_it_stopped(nb):
 
 
 def test_records_and_tables_do_not_depend_on_how_a_sweep_is_split(nb):
-    sweep = ["run", "-m", *TINY, *GRID, "norm=none,groupnorm"]
+    sweep = ["run", *TINY, "-m", *GRID, "norm=none,groupnorm"]  # a flag may stand anywhere
     tables = []
     for split in ("none", "run"):
         code, out, err = nb(*sweep, f"grid.split={split}", f"results.dir={split}")
