@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import traceback
 from collections.abc import Iterable
@@ -38,9 +39,21 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, OmegaConfBaseException):
         key = getattr(error, "full_key", None)
         return f"{key}: {first_line(error)}" if key else first_line(error)
+    if line := _exhausted(error):
+        return line
     if not _passed_through(error, "normbench/commands/"):
         # before any command ran, so it is the settings that Hydra stumbled over
         return f"cannot read the settings ({type(error).__name__}: {first_line(error)})"
+    return None
+
+
+def _exhausted(error: BaseException) -> str | None:
+    """What the machine has run out of, if that is what happened."""
+    number, text = getattr(error, "errno", None), first_line(error)
+    if isinstance(error, MemoryError) or number == errno.ENOMEM or "allocate memory" in text:
+        return f"not enough memory ({text}): choose smaller images or batches, or engine.lanes=1"
+    if number == errno.EAGAIN or "can't start new thread" in text:
+        return f"no room for another process or thread ({text}): end some, or raise the limit"
     return None
 
 

@@ -30,12 +30,18 @@ MIB = 2**20
 @fault("a disk that is full: the results'")
 def full_results(trial: Trial) -> str:
     trial.without_faults(SWEEP)
-    with _disk(trial.folder / "disk", "96k") as disk:
-        done = trial.type(*SWEEP, "results.dir=disk/results")
+    with _disk(trial.folder / "disk", "400k") as disk:
+        process = trial.start(*SWEEP, "results.dir=disk/results")
+        while process.poll() is None:
+            if list(disk.glob("results/records/*.json")):
+                _fill(disk / "filler")
+            time.sleep(0.01)
+        done = trial.end(process)
         line = done.err.strip().splitlines()[-1]
         assert done.code in (1, 2) and "No space left" in line, f"{done.code}: {done.err}"
         assert "Traceback" not in done.err, done.err
         kept = len(list((disk / "results" / "records").glob("*.json")))
+        (disk / "filler").unlink()
         _mount("-o", "remount,size=50m", str(disk))
         trial.type(*SWEEP, "results.dir=disk/results").fine()
         trial.same_as_undisturbed(SWEEP, "disk/results")
@@ -93,12 +99,13 @@ def no_memory(trial: Trial) -> str:
         time.sleep(0.02)
     trial.end(process).fine()
     shutil.rmtree(trial.folder / "results")
-    limit = peak + 256 * MIB
+    limit = peak + 768 * MIB
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
-    typed = ["run", *TINY, "data.image_size=512", "grid.batch_size=[120,2]", "grid.seeds=[0]"]
+    typed = ["run", *TINY, "data.image_size=256", "model.widths=[64,128]", "engine.lanes=1"]
+    typed += ["grid.batch_size=[120,2]", "grid.seeds=[0]"]
     done = trial.type(*typed, preexec_fn=limited)
     assert done.code == 1 and "1 failed" in done.err, f"{done.code}: {done.err}"
     assert "Traceback" not in done.err, done.err
@@ -173,6 +180,13 @@ def _durations(results: Path) -> Iterator[float]:
 
 def _python_path() -> list[str]:
     return os.environ["PYTHONPATH"].split(os.pathsep) if os.environ.get("PYTHONPATH") else []
+
+
+def _fill(file: Path) -> None:
+    """Take what room there is."""
+    with suppress(OSError), open(file, "ab", buffering=0) as filler:
+        while filler.write(bytes(1024)):
+            pass
 
 
 def _signal(process: subprocess.Popen, number: int) -> None:

@@ -11,8 +11,9 @@ from faults.images import write_folder
 from faults.trial import ONE, TINY, Trial, fault
 
 FOLDER = [
-    "run", "data=imagefolder", "data.root=images", "data.image_size=16", "model.widths=[8,16]",
-    "train.epochs=1", "engine.threads=1", "grid.lr=[0.01]", "grid.seeds=[0]", "grid.batch_size=[4]",
+    "run", "-m", "data=imagefolder", "data.root=images", "data.image_size=16",
+    "model.widths=[8,16]", "train.epochs=1", "engine.threads=1", "grid.lr=[0.01]", "grid.seeds=[0]",
+    "grid.batch_size=[4]",
 ]  # fmt: skip
 NORMS = "none,batchnorm,batchnorm_eps,running_batchnorm,layernorm,groupnorm,ws_groupnorm,ws_bcn"
 
@@ -37,7 +38,7 @@ def hardly_any_data(trial: Trial) -> str:
             path.unlink()
     for path in root.rglob("*.png"):
         Image.fromarray(np.full((20, 20, 3), 7, np.uint8)).save(path)
-    done = trial.type(*FOLDER, "-m", f"norm={NORMS}").fine()
+    done = trial.type(*FOLDER, f"norm={NORMS}").fine()
     assert done.trained == len(NORMS.split(","))
     return f"{done.trained} norms train, every number is finite or the run is said to have diverged"
 
