@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 STATUSES = ("finished", "diverged")
 TEMPORARY = ".tmp"  # the end of a name under which a file is written
-READERS = 16  # files that are read at the same time
+READERS, BATCH = 16, 32  # files that are read at the same time, and by each in one go
 log = logging.getLogger(__name__)
 
 Check = Callable[[dict[str, Any], str], None]
@@ -139,8 +139,11 @@ class RecordStore:
             except (UnreadableRecord, OSError) as error:
                 return error
 
+        paths = list(paths)
+        batches = [paths[i : i + BATCH] for i in range(0, len(paths), BATCH)]
         with ThreadPoolExecutor(READERS) as pool:
-            yield from pool.map(attempt, paths)
+            for found in pool.map(lambda batch: [attempt(path) for path in batch], batches):
+                yield from found
 
     def write(self, record: dict[str, Any]) -> None:
         """Store a record atomically. One that is there already is set aside, not lost."""
