@@ -42,9 +42,10 @@ class NormbenchSweeper(BasicSweeper):
         # what is typed replaces what an experiment sweeps over
         overrides = [f"{key}={value}" for key, value in self.params.items()] + arguments
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
+        typed = self.split_arguments(parsed, None)[0]
+        configs = [loader.load_sweep_config(self.config, list(job)) for job in typed]
         jobs = []
-        for job in self.split_arguments(parsed, None)[0]:
-            config = loader.load_sweep_config(self.config, list(job))
+        for job, config in zip(typed, configs, strict=True):
             with read_write(config), open_dict(config):
                 del config["hydra"]
             command.check(config, job, here=here)

@@ -45,7 +45,7 @@ CHECKED = {
     "+norm.layer.epz=3": ["epz"],
     "model.widths=[16,-3]": ["widths", "-3"],
     "optimizer=sgd optimizer.momentum=-1": ["optimizer=sgd", "momentum"],
-    "schedule.flat=7": ["schedule=flat_cosine", "flat=7"],
+    "schedule=flat_cosine schedule.flat=7": ["schedule=flat_cosine", "flat=7"],
     "grid.batch_size=[121] data=synthetic data.source.train_size=120": ["121", "120 images"],
     "data.root=/nowhere": ["/nowhere", "does not exist"],
     "results.dir=/proc/nowhere data=synthetic": ["results.dir=/proc/nowhere", "cannot be used"],
