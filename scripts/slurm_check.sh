@@ -61,7 +61,6 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 ReturnToService=2
 KillWait=3
-SlurmdTimeout=10
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$(($(free -m | awk '/^Mem:/{print $2}') - 100))
 PartitionName=check Nodes=ALL Default=YES State=UP
 CONF
