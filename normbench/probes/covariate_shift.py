@@ -14,6 +14,7 @@ from normbench.probes.probe import Record, WatchingProbe, check_every, check_pos
 from normbench.report import style
 from normbench.report.averages import array, geometric_mean, mean, stack
 from normbench.report.figures import by_norm, markdown_table, measured_when, protocol_line
+from normbench.report.text import bullets
 
 if TYPE_CHECKING:
     import torch
@@ -122,12 +123,11 @@ class CovariateShift(WatchingProbe):
         for norm, group in by_norm(records).items():
             of_runs = [list(describe(record["measured"]).values()) for record in group]
             rows.append([norm, *mean(of_runs, axis=0)])
-        legend = "\n".join(f"- {name}: {meaning}" for name, meaning in LEGEND.items())
         return (
             f"# Covariate shift in the optimization sense\n\n{protocol_line(records)}.\n\n"
             f"{markdown_table(['norm', *LEGEND], rows)}\n\n"
             "A layer's gradient before and after the layers before it were updated. "
-            f"{_update(records)}. Means over layers, steps and seeds:\n\n{legend}\n"
+            f"{_update(records)}. Means over layers, steps and seeds:\n\n{bullets(LEGEND)}\n"
         )
 
 

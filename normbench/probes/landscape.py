@@ -13,6 +13,7 @@ from normbench.probes.probe import Record, WatchingProbe, check_every, check_pos
 from normbench.report import style
 from normbench.report.averages import array, geometric_mean, highest, lowest, stack
 from normbench.report.figures import by_norm, markdown_table, measured_when, protocol_line
+from normbench.report.text import bullets
 
 if TYPE_CHECKING:
     import torch
@@ -111,11 +112,10 @@ class Landscape(WatchingProbe):
         for norm, group in by_norm(records).items():
             of_runs = [list(describe(record["measured"]).values()) for record in group]
             rows.append([norm, *geometric_mean(of_runs, axis=0)])
-        legend = "\n".join(f"- {name}: {meaning}" for name, meaning in LEGEND.items())
         return (
             f"# The landscape along the gradient\n\n{protocol_line(records)}.\n\n"
             f"{markdown_table(['norm', *LEGEND], rows)}\n\n"
-            f"Geometric means over steps and seeds:\n\n{legend}\n"
+            f"Geometric means over steps and seeds:\n\n{bullets(LEGEND)}\n"
         )
 
 

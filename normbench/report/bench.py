@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tabulate import tabulate
+from normbench.report.text import table
 
 SEEDS, EPOCHS = 3, 3  # of the cell whose time is told
 
@@ -23,15 +23,11 @@ def render(result: dict[str, Any]) -> str:
         "evaluation and start-up, from the measured rates. The last two columns are the shares of "
         "the device's own measured matrix multiplication and memory copying speeds that training "
         "reaches; memory traffic is counted as if nothing were cached, so it can exceed 100%.",
-        tabulate(
+        table(
             [line for row in result["rows"] for line in _lines(row, result["images"])],
-            headers=(
-                "bs", "trainer", "images/s", "ratio", "evaluation", "cell, s", "start, s",
-                "peak, MB", "matrix", "memory",
-            ),
-            tablefmt="github",
-            disable_numparse=True,
-            colalign=("right", "left", *["right"] * 8),
+            ("bs", "trainer", "images/s", "ratio", "evaluation", "cell, s", "start, s",
+             "peak, MB", "matrix", "memory"),
+            "rl" + "r" * 8,
         ),
     ]  # fmt: skip
     for title, rows in (
@@ -39,17 +35,11 @@ def render(result: dict[str, Any]) -> str:
         ("Growth with the batch size", result["by_batch_size"]),
     ):
         if rows:
-            table = tabulate(
-                [
-                    (r["batch_size"], r["lanes"], f"{r['images_per_second']:,.0f}", _mb(r))
-                    for r in rows
-                ],
-                headers=("bs", "lanes", "images/s", "peak, MB"),
-                tablefmt="github",
-                disable_numparse=True,
-                colalign=("right",) * 4,
-            )
-            parts += [f"## {title}", table]
+            lines = [
+                (r["batch_size"], r["lanes"], f"{r['images_per_second']:,.0f}", _mb(r))
+                for r in rows
+            ]
+            parts += [f"## {title}", table(lines, ("bs", "lanes", "images/s", "peak, MB"), "rrrr")]
     return "\n\n".join(parts) + "\n"
 
 

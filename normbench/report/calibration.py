@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tabulate import tabulate
-
 from normbench.report.article import ArticleCell, article_cells, calibrated_on
 from normbench.report.settings import canonical, departures
 from normbench.report.tables import Record, groups, protocol_of
+from normbench.report.text import table
 
 Place = tuple[str, int, float]  # norm, batch size, learning rate
 
@@ -196,17 +195,11 @@ def _scores(found: list[Candidate]) -> list[str]:
                 candidate.label or "**the default protocol**",
             )
         )
-    table = tabulate(
-        rows,
-        headers=("", "mean", "largest", "log loss", "cells", "runs", "pattern", "protocol"),
-        tablefmt="github",
-        disable_numparse=True,
-        colalign=("right",) * 4 + ("left",) * 4,
-    )
+    headers = ("", "mean", "largest", "log loss", "cells", "runs", "pattern", "protocol")
     legend = [f"{i}. {words}." for i, (words, _) in enumerate(PATTERNS, 1)]
     return [
         "## Scores\n",
-        table,
+        table(rows, headers, "rrrrllll"),
         "\nPattern: `+` shown, `-` not, `.` not known:\n",
         *legend,
         "",
@@ -225,10 +218,5 @@ def _cells(found: list[Candidate]) -> list[str]:
                 {p: candidate.accuracy(p) if p in candidate.runs else None for p in targets()},
             )
         )
-    table = tabulate(
-        rows,
-        headers=("", *(f"{norm} {size}/{lr:g}" for norm, size, lr in targets())),
-        tablefmt="github",
-        disable_numparse=True,
-    )
-    return ["## Accuracies\n", table, ""]
+    headers = ("", *(f"{norm} {size}/{lr:g}" for norm, size, lr in targets()))
+    return ["## Accuracies\n", table(rows, headers, "l" * len(headers)), ""]

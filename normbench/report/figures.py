@@ -9,13 +9,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tabulate import tabulate
-
 from normbench.probes.stored import read_probe
 from normbench.records import write_atomically
 from normbench.report.settings import canonical
 from normbench.report.style import figure, save
-from normbench.report.tables import norm_groups
+from normbench.report.tables import norm_groups, protocol_of
+from normbench.report.text import table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,12 +127,10 @@ def layer_legend(fig: Figure, ax: Axes) -> None:
 
 def markdown_table(headings: list[str], rows: list[list[Any]]) -> str:
     """Text and numbers, these to 3 significant digits; a dash where one is not finite."""
-    return tabulate(
+    return table(
         [[cell if isinstance(cell, str) else _shown(cell) for cell in row] for row in rows],
-        headers=headings,
-        tablefmt="github",
-        disable_numparse=True,
-        colalign=["left" if isinstance(cell, str) else "right" for cell in rows[0]],
+        headings,
+        "".join("l" if isinstance(cell, str) else "r" for cell in rows[0]),
     )
 
 
@@ -147,8 +144,5 @@ def _listed(values: list[float]) -> str:
 
 def _protocol(record: Record, drawer: type[Probe]) -> dict[str, Any]:
     """What records must have in common to be drawn in one figure."""
-    apart = {k: v for k, v in record["config"].items() if k not in ("norm", "grid")}
-    for field in ("batch_size", "lr"):
-        if field not in drawer.together:
-            apart[field] = record[field]
-    return apart
+    fields = (field for field in ("batch_size", "lr") if field not in drawer.together)
+    return protocol_of(record) | {field: record[field] for field in fields}

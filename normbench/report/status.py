@@ -10,13 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from normbench.locks import Holder, Locks
 from normbench.probes.stored import read_probe, stored_probes
 from normbench.processes import alive
 from normbench.progress import duration
 from normbench.records import read_all
+from normbench.report.text import table
 
 SILENT = 30.0  # seconds without a sign of life that are worth a word
 LISTED = 20  # lines of one kind; more are counted
@@ -107,8 +106,7 @@ def _counts(runs: dict[str, Run], states: dict[str, str]) -> str:
         for group, count in sorted(counts.items())
     ]
     headers = (*parts, *STATES, "of")
-    align = ("left",) * len(parts) + ("right",) * (len(STATES) + 1)
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True, colalign=align)
+    return table(rows, headers, "l" * len(parts) + "r" * (len(STATES) + 1))
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

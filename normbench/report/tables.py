@@ -8,10 +8,9 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from normbench.records import read_all, write_atomically
 from normbench.report.settings import canonical, differences
+from normbench.report.text import table
 from normbench.report.welch import Sample
 
 ARTICLE_ORDER = (
@@ -67,13 +66,7 @@ def norm_table(records: list[Record]) -> str:
                 _mean_std(_measured(cell, "val_loss")),
             )
         )
-    return tabulate(
-        rows,
-        headers=("bs", "lr", "Accuracy", "Loss"),
-        tablefmt="github",
-        disable_numparse=True,
-        colalign=("right", "right", "left", "left"),
-    )
+    return table(rows, ("bs", "lr", "Accuracy", "Loss"), "rrll")
 
 
 def _protocols(records: list[Record]) -> Iterable[str]:
@@ -84,8 +77,8 @@ def _protocols(records: list[Record]) -> Iterable[str]:
         if label:
             yield f"Protocol: {label}\n"
         yield f"{summary(group)}\n"
-        for heading, table in norm_tables(group):
-            yield f"## {heading}\n\n{table}\n"
+        for heading, text in norm_tables(group):
+            yield f"## {heading}\n\n{text}\n"
 
 
 def norm_tables(records: list[Record]) -> Iterable[tuple[str, str]]:
