@@ -34,7 +34,8 @@ TEMPORARY = ".tmp"  # the end of a name under which a file is written
 READERS, BATCH = 16, 32  # files that are read at the same time, and by each in one go
 log = logging.getLogger(__name__)
 
-Check = Callable[[dict[str, Any], str], None]
+Record = dict[str, Any]
+Check = Callable[[Record, str], None]
 
 
 class UnreadableRecord(Exception):
@@ -87,7 +88,7 @@ class RecordStore:
     def checkpoint(self, key: str) -> Path:
         return self.results / "checkpoints" / f"{key}.pt"
 
-    def read(self, key: str) -> dict[str, Any] | None:
+    def read(self, key: str) -> Record | None:
         """The record of a run, or None. One that cannot be read is set aside with a warning."""
         path = self.path(key)
         with self._using():
@@ -103,7 +104,7 @@ class RecordStore:
                     )  # fmt: skip
                 return None
 
-    def read_many(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+    def read_many(self, keys: Iterable[str]) -> dict[str, Record]:
         """The records that there are of some runs, in their order."""
         with self._using():
             there = {name[:-5] for name in os.listdir(self.folder) if name.endswith(".json")}
@@ -116,7 +117,7 @@ class RecordStore:
                 found[key] = record
         return found
 
-    def read_all(self) -> list[dict[str, Any]]:
+    def read_all(self) -> list[Record]:
         """Every readable record, by key; others are named in a warning."""
         paths = sorted(self.folder.glob("*.json"))
         records = []
@@ -127,13 +128,13 @@ class RecordStore:
                 log.warning("record %s is left out: %s", path.name, record)
         return records
 
-    def _read_files(self, paths: Iterable[Path]) -> Iterator[dict[str, Any] | Exception]:
+    def _read_files(self, paths: Iterable[Path]) -> Iterator[Record | Exception]:
         """Each file's record, or what stands against it.
 
         Side by side: a network file system takes its time for every file, but has it for many.
         """
 
-        def attempt(path: Path) -> dict[str, Any] | Exception:
+        def attempt(path: Path) -> Record | Exception:
             try:
                 return read_record(path, self.check)
             except (UnreadableRecord, OSError) as error:
@@ -145,7 +146,7 @@ class RecordStore:
             for found in pool.map(lambda batch: [attempt(path) for path in batch], batches):
                 yield from found
 
-    def write(self, record: dict[str, Any]) -> None:
+    def write(self, record: Record) -> None:
         """Store a record atomically. One that is there already is set aside, not lost."""
         path = self.path(record["key"])
         text = json.dumps(record, indent=self.indent, allow_nan=False)
@@ -218,7 +219,7 @@ class RecordStore:
             ) from error
 
 
-def read_record(path: Path, check: Check) -> dict[str, Any]:
+def read_record(path: Path, check: Check) -> Record:
     """Parse and check one record, of a run or of what else check is for.
 
     Raises:
@@ -241,32 +242,44 @@ def read_record(path: Path, check: Check) -> dict[str, Any]:
     return record
 
 
-def check_run(record: dict[str, Any], name: str) -> None:
-    """Raise UnreadableRecord, or what Python does, if this is not the record of the run NAME."""
+def check_any(record: Record, name: str) -> None:
+    """Raise UnreadableRecord, or what Python does, if this is not a record of the run NAME."""
     if record["key"] != name:
         raise UnreadableRecord(f"holds the run {record['key']!r}")
     if record["status"] not in STATUSES:
         raise UnreadableRecord(f"status {record['status']!r}")
+    for part in ("model", "norm", "data"):
+        check_name(record, part)
+    for field in ("batch_size", "lr", "seed"):
+        check_number(record, field)
+    record["environment"]["device"]
+
+
+def check_name(record: Record, part: str) -> None:
+    if not isinstance(record["config"][part]["name"], str):
+        raise UnreadableRecord(f"config.{part}.name is not text")
+
+
+def check_number(record: Record, field: str) -> None:
+    if not isinstance(record[field], int | float):
+        raise UnreadableRecord(f"{field} is not a number")
+
+
+def check_run(record: Record, name: str) -> None:
+    """Raise UnreadableRecord, or what Python does, if this does not say how the run NAME ended."""
+    check_any(record, name)
     if record["status"] == "finished" and not record["epochs"]:
         raise UnreadableRecord("finished without an epoch")
     for epoch in record["epochs"]:
         for measure in ("train_loss", "val_loss", "val_accuracy"):
             if not math.isfinite(epoch[measure]):
                 raise UnreadableRecord(f"{measure} is not a number")
-    for field in ("model", "norm", "data"):
-        if not isinstance(record["config"][field]["name"], str):
-            raise UnreadableRecord(f"config.{field}.name is not text")
-    for field in ("batch_size", "lr", "seed"):
-        if not isinstance(record[field], int | float):
-            raise UnreadableRecord(f"{field} is not a number")
-    record["config"]["train"]["precision"], record["config"]["grid"]["seeds"]
     for field in ("train_seconds", "images_per_second"):
-        if not isinstance(record[field], int | float):
-            raise UnreadableRecord(f"{field} is not a number")
-    record["environment"]["device"]
+        check_number(record, field)
+    record["config"]["train"]["precision"], record["config"]["grid"]["seeds"]
 
 
-def read_all(results: Path) -> list[dict[str, Any]]:
+def read_all(results: Path) -> list[Record]:
     """Every readable record of a results folder, by key; others are named in a warning."""
     return RecordStore(results).read_all()
 

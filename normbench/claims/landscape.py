@@ -18,7 +18,7 @@ from normbench.claims.probed import amount, difference, ratio
 from normbench.claims.rules import Judgement, Part, every
 from normbench.probes import covariate_shift, landscape
 from normbench.probes.learning_rate_range import highest_that_trains
-from normbench.probes.probe import Record
+from normbench.records import Record
 from normbench.report.averages import geometric_mean
 from normbench.report.welch import Sample, contrast
 

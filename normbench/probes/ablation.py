@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from normbench.probes.curves import Curves, draw_curves, finished, spread
-from normbench.probes.probe import Record
+from normbench.records import Record
 from normbench.report import style
+from normbench.report.averages import array
 from normbench.report.figures import by_norm, markdown_table, protocol_line
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def shares(records: list[Record]) -> dict[str, dict[str, tuple[float, float]]]:
     kinds = {
         "loss at the end": lambda m: m["val_loss"][-1],
         "accuracy at the end": lambda m: m["val_accuracy"][-1],
-        "loss over training": lambda m: np.mean(np.array(m["val_loss"], dtype=float)),
+        "loss over training": lambda m: np.mean(array(m["val_loss"])),
     }
     found = {}
     for norm, seeds in norms.items():
@@ -85,7 +86,7 @@ def shares(records: list[Record]) -> dict[str, dict[str, tuple[float, float]]]:
         found[norm] = {}
         for kind, measure in kinds.items():
             nothing, all_, part = (
-                np.array([measure(group[seed]) for seed in common], dtype=float)
+                array([measure(group[seed]) for seed in common])
                 for group in (norms[NOTHING], norms[ALL], seeds)
             )
             share = (nothing - part) / (nothing - all_)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normbench.errors import UserError
-from normbench.probes.probe import Record, WatchingProbe
+from normbench.probes.probe import WatchingProbe
+from normbench.records import Record
 from normbench.report import style
+from normbench.report.averages import array
 from normbench.report.figures import by_norm, layer_legend, markdown_table, protocol_line
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ class Activations(WatchingProbe):
         for norm, group in by_norm(records).items():
             ends = np.mean(
                 [
-                    [_numbers(r["measured"][part])[:, [0, -1]] for part in ("mean", "std")]
+                    [array(r["measured"][part])[:, [0, -1]] for part in ("mean", "std")]
                     for r in group
                 ],
                 axis=0,
@@ -147,14 +149,10 @@ def _draw_norm(axes: Any, measured: dict[str, Any]) -> None:
     at, layers = measured["at"], measured["layers"]
     for ax, part in zip(axes, ("mean", "std"), strict=False):
         colors = style.shades(len(layers))
-        for layer, line, color in zip(layers, _numbers(measured[part]), colors, strict=True):
+        for layer, line, color in zip(layers, array(measured[part]), colors, strict=True):
             ax.plot(at, line, color=color, lw=1.2, label=layer)
-    low, lower, median, higher, high = _numbers(measured["percentiles"][-1])
+    low, lower, median, higher, high = array(measured["percentiles"][-1])
     color = style.shades(len(layers))[-1] if len(layers) > 1 else style.INK
     axes[2].fill_between(at, low, high, color=color, alpha=0.2, lw=0)
     axes[2].fill_between(at, lower, higher, color=color, alpha=0.4, lw=0)
     axes[2].plot(at, median, color=style.INK, lw=1.2)
-
-
-def _numbers(values: Any) -> np.ndarray:
-    return np.array(values, dtype=float)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normbench.errors import UserError
-from normbench.probes.probe import Record, WatchingProbe
+from normbench.probes.probe import WatchingProbe
+from normbench.records import Record
 from normbench.report import style
+from normbench.report.averages import array
 from normbench.report.figures import by_norm, markdown_table, protocol_line
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ def finished(records: list[Record]) -> list[Record]:
 
 def values(records: list[Record], part: str) -> np.ndarray:
     """(finished runs, evaluations); NaN where there is no number."""
-    return np.array([record["measured"][part] for record in finished(records)], dtype=float)
+    return array([record["measured"][part] for record in finished(records)])
 
 
 def spread(lines: np.ndarray) -> np.ndarray:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from normbench.probes.probe import Record, WatchingProbe
+from normbench.probes.probe import WatchingProbe
+from normbench.records import Record
 from normbench.report import style
+from normbench.report.averages import array
 from normbench.report.figures import (
     FEW_LAYERS,
     by_norm,
@@ -126,7 +128,7 @@ SMOOTHING = 11  # steps
 
 
 def _draw_lines(ax: Axes, measured: dict[str, Any]) -> None:
-    norms = np.array(measured["norms"], dtype=float)
+    norms = array(measured["norms"])
     steps = np.arange(1, norms.shape[1] + 1)
     lines = zip(measured["layers"], norms, _running_median(norms), strict=True)
     for (layer, line, smooth), color in zip(lines, style.shades(len(norms)), strict=True):
@@ -137,7 +139,7 @@ def _draw_lines(ax: Axes, measured: dict[str, Any]) -> None:
 
 def describe(norms: ArrayLike) -> dict[str, float]:
     """The numbers of ``LEGEND`` for gradient norms (layers, steps) of one run; NaN is left out."""
-    norms = np.array(norms, dtype=float)
+    norms = array(norms)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of nothing but NaN
         logs = np.log(norms)

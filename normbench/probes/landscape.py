@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from normbench.probes.probe import Record, WatchingProbe, check_every, check_positive
+from normbench.probes.probe import WatchingProbe, check_every, check_positive
+from normbench.records import Record
 from normbench.report import style
 from normbench.report.averages import array, geometric_mean, highest, lowest, stack
 from normbench.report.figures import by_norm, markdown_table, measured_when, protocol_line

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from normbench.probes.probe import Record, WatchingProbe, check_positive
+from normbench.probes.probe import WatchingProbe, check_positive
+from normbench.records import Record
 from normbench.report import style
 from normbench.report.figures import by_norm, markdown_table, protocol_line
 

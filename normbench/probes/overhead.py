@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from normbench.errors import UserError
-from normbench.probes.probe import Measurement, Probe, Record, check_positive
+from normbench.probes.probe import Measurement, Probe, check_positive
+from normbench.records import Record
 from normbench.report import style
 from normbench.report.averages import array
 from normbench.report.figures import by_norm, markdown_table, protocol_line

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from normbench.errors import UserError
+from normbench.records import Record
 
 if TYPE_CHECKING:
     import torch
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from normbench.data import Dataset
     from normbench.engine.training import Plan
     from normbench.probes.watching import Watched
-
-Record = dict[str, Any]
 
 
 @dataclass

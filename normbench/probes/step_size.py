@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from normbench.errors import UserError
-from normbench.probes.probe import Record, WatchingProbe, check_at
+from normbench.probes.probe import WatchingProbe, check_at
+from normbench.records import Record
 from normbench.report import style
 from normbench.report.averages import array, geometric_mean
 from normbench.report.figures import by_norm, markdown_table, norm_panels, protocol_line

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from normbench.records import RecordStore, UnreadableRecord
+from normbench.records import Record, RecordStore, UnreadableRecord, check_any, check_name
 
 FOLDER = "probes"
-Record = dict[str, Any]
 
 
 def probe_store(results: Path, probe: str) -> RecordStore:
@@ -32,16 +30,8 @@ def read_probe(results: Path, probe: str) -> list[Record]:
 
 
 def _check(record: Record, name: str) -> None:
-    if record["key"] != name:
-        raise UnreadableRecord(f"holds the run {record['key']!r}")
-    if record["status"] not in ("finished", "diverged"):
-        raise UnreadableRecord(f"status {record['status']!r}")
+    check_any(record, name)
+    check_name(record, "probe")
     if not isinstance(record["measured"], dict):
         raise UnreadableRecord("nothing is measured")
-    for part in ("model", "norm", "data", "probe"):
-        if not isinstance(record["config"][part]["name"], str):
-            raise UnreadableRecord(f"config.{part}.name is not text")
-    for field in ("batch_size", "lr", "seed"):
-        if not isinstance(record[field], int | float):
-            raise UnreadableRecord(f"{field} is not a number")
-    record["config"]["probe"]["_target_"], record["environment"]["device"]
+    record["config"]["probe"]["_target_"]

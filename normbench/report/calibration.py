@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from normbench.records import Record
 from normbench.report.article import ArticleCell, article_cells, calibrated_on
 from normbench.report.settings import canonical, departures
-from normbench.report.tables import Record, groups, protocol_of
+from normbench.report.tables import groups, protocol_of
 from normbench.report.text import table
 
 Place = tuple[str, int, float]  # norm, batch size, learning rate

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from normbench.config import default_probes, probed_settings
+from normbench.records import Record
 from normbench.report.settings import canonical, differences
-from normbench.report.tables import Record, groups, norm_rank, notes, protocol_of
+from normbench.report.tables import groups, norm_rank, notes, protocol_of
 from normbench.report.welch import Sample
 
 Settings = Mapping[str, Any]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normbench.probes.stored import read_probe
-from normbench.records import write_atomically
+from normbench.records import Record, write_atomically
 from normbench.report.settings import canonical
 from normbench.report.style import figure, save
 from normbench.report.tables import norm_groups, protocol_of
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from normbench.probes import Probe
 
-Record = dict[str, Any]
 FEW_LAYERS = 6  # whose lines can be told apart
 
 

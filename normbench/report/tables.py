@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from normbench.records import read_all, write_atomically
+from normbench.records import Record, read_all, write_atomically
 from normbench.report.settings import canonical, differences
 from normbench.report.text import table
 from normbench.report.welch import Sample
@@ -17,8 +17,6 @@ ARTICLE_ORDER = (
     "none", "batchnorm", "batchnorm_eps", "running_batchnorm",
     "layernorm", "groupnorm", "ws_groupnorm", "ws_bcn",
 )  # fmt: skip
-
-Record = dict[str, Any]
 
 
 def write_tables(results: Path) -> dict[Path, str]:
