@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from command_line import CommandLine
 
+from normbench.records import RecordStore
+
 REPOSITORY = Path(__file__).parents[1]
 
 
@@ -16,6 +18,14 @@ def normbench_command(tmp_path):
     folder.mkdir()
     (tmp_path / "home").mkdir()
     return CommandLine(folder)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """An empty results folder's records."""
+    store = RecordStore(tmp_path)
+    store.make_writable()
+    return store
 
 
 @pytest.fixture(scope="session")

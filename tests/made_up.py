@@ -1,4 +1,4 @@
-"""Made-up records of the article's cells under the default protocol."""
+"""Made-up records: of any run, and of the article's cells under the default protocol."""
 
 from functools import cache
 
@@ -26,6 +26,23 @@ def settings(*overrides):
     GlobalHydra.instance().clear()
     with initialize_config_module("normbench.configs", version_base="1.3"):
         return article_settings(compose("compare", overrides=list(overrides)))
+
+
+def record_of(run, **changes):
+    """The least that the record of a run holds."""
+    return {
+        "schema": 1,
+        "key": run.key,
+        "config": run.settings | {"grid": {"seeds": [0]}},
+        "batch_size": run.batch_size,
+        "lr": run.lr,
+        "seed": run.seed,
+        "status": "finished",
+        "epochs": [{"train_loss": 1.5, "val_loss": 1.25, "val_accuracy": 0.5}],
+        "train_seconds": 2.0,
+        "images_per_second": 100.0,
+        "environment": {"device": "a CPU"},
+    } | changes
 
 
 def record(

@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from made_up import record_of
 
 from normbench.grid import Missing, Run, announce, is_part, parts_of, runs_of, runs_of_part
 from normbench.records import RecordStore
@@ -27,29 +28,6 @@ def a_grid(split="none", **part):
         batch_size=[128, 2], lr=[0.01, 0.001], seeds=[0, 1, 2], split=split,
         part=Grid(**nothing | part),
     )  # fmt: skip
-
-
-def record_of(run, **changes):
-    return {
-        "schema": 1,
-        "key": run.key,
-        "config": SETTINGS | {"grid": {"seeds": [0]}},
-        "batch_size": run.batch_size,
-        "lr": run.lr,
-        "seed": run.seed,
-        "status": "finished",
-        "epochs": [{"train_loss": 1.5, "val_loss": 1.25, "val_accuracy": 0.5}],
-        "train_seconds": 2.0,
-        "images_per_second": 100.0,
-        "environment": {"device": "a CPU"},
-    } | changes
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = RecordStore(tmp_path)
-    store.make_writable()
-    return store
 
 
 @pytest.mark.parametrize(

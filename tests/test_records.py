@@ -7,41 +7,25 @@ import os
 import signal
 
 import pytest
+from made_up import record_of
 
 import normbench
 from normbench import records
 from normbench.errors import UserError
+from normbench.grid import Run
 from normbench.processes import this_process
 from normbench.records import RecordStore, UnreadableRecord, check_run, read_record
 
+SETTINGS = {
+    "data": {"name": "synthetic"},
+    "model": {"name": "cnn4"},
+    "norm": {"name": "none"},
+    "train": {"precision": "fp32"},
+}
+
 
 def record(key="0123456789abcdef", **changes):
-    return {
-        "schema": 1,
-        "key": key,
-        "config": {
-            "data": {"name": "synthetic"},
-            "model": {"name": "cnn4"},
-            "norm": {"name": "none"},
-            "train": {"precision": "fp32"},
-            "grid": {"seeds": [0]},
-        },
-        "batch_size": 8,
-        "lr": 0.01,
-        "seed": 0,
-        "status": "finished",
-        "epochs": [{"train_loss": 1.5, "val_loss": 1.25, "val_accuracy": 0.5}],
-        "train_seconds": 2.0,
-        "images_per_second": 100.0,
-        "environment": {"device": "a CPU"},
-    } | changes
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = RecordStore(tmp_path)
-    store.make_writable()
-    return store
+    return record_of(Run(SETTINGS, 8, 0.01, 0), key=key, **changes)
 
 
 def test_what_is_written_is_read(store):

@@ -7,11 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from normbench.report.article import GUESSING
 from normbench.report.cells import Cell, Results
 from normbench.report.welch import Sample
-
-GUESSING = 0.1  # accuracy with ten classes of the same size
-
 
 Cells = Mapping[tuple[str, int, float], Cell]  # by norm, batch size and learning rate
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from normbench.records import Record
-from normbench.report.article import ArticleCell, article_cells, calibrated_on
+from normbench.report.article import GUESSING, ArticleCell, article_cells, calibrated_on
 from normbench.report.settings import canonical, departures
 from normbench.report.tables import groups, protocol_of
 from normbench.report.text import table
@@ -158,7 +158,7 @@ def _runs(records: Iterable[Record]) -> dict[Place, list[tuple[float, float]]]:
             last = record["epochs"][-1]
             measured = last["val_accuracy"], last["val_loss"]
         else:
-            measured = 0.1, DIVERGED_LOSS
+            measured = GUESSING, DIVERGED_LOSS
         runs.setdefault(place, []).append(measured)
     return runs
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 
 from normbench.claims import CLAIMS
-from normbench.claims.evidence import GUESSING, Evidence
+from normbench.claims.evidence import Evidence
 from normbench.claims.rules import Judgement, Part
+from normbench.report.article import GUESSING
 from normbench.report.cells import Results
 from normbench.report.tables import summary
 from normbench.report.text import filled, table

@@ -143,12 +143,3 @@ def test_learning_rates_that_one_norm_was_not_tried_at_decide_nothing():
     judgement = judge(RATES, {("learning_rate_range", "batchnorm"): fewer})
     assert judgement.verdict == NOT_MEASURED
     assert "24 runs" in judgement.parts[0].caveat and "36" in judgement.parts[0].caveat
-
-
-def test_claims_are_told_whole():
-    assert len({claim.title for claim in CLAIMS}) == len(CLAIMS)
-    for claim in CLAIMS:
-        for words in (claim.title, claim.sentence, claim.source, claim.measured, claim.rule):
-            assert words.strip()
-        assert "articles" in claim.source
-        assert len(claim.title) <= 62, "a table of all fits a page"

@@ -6,7 +6,7 @@ import pytest
 from made_up import record, results, runs
 from scipy import stats
 
-from normbench.claims.evidence import GUESSING, Evidence
+from normbench.claims.evidence import Evidence
 from normbench.claims.rules import (
     CONTRADICTED,
     NOT_MEASURED,
@@ -22,6 +22,7 @@ from normbench.claims.rules import (
     matches,
     some,
 )
+from normbench.report.article import GUESSING
 from normbench.report.welch import Estimate
 
 CELL = (128, 0.01)

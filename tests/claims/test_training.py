@@ -170,12 +170,3 @@ def test_a_ratio_is_of_geometric_means_and_its_interval_welchs_of_logarithms():
     interval = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
     assert part.estimate.value == pytest.approx(3)
     assert (part.estimate.low, part.estimate.high) == pytest.approx(tuple(np.exp(interval)))
-
-
-def test_claims_are_told_whole():
-    assert len({claim.title for claim in CLAIMS}) == len(CLAIMS)
-    for claim in CLAIMS:
-        for words in (claim.title, claim.sentence, claim.source, claim.measured, claim.rule):
-            assert words.strip()
-        assert "articles" in claim.source
-        assert len(claim.title) <= 62, "a table of all fits a page"

@@ -5,35 +5,27 @@ import io
 from functools import partial
 
 import pytest
+import small_runs
 import torch
 from hydra import compose, initialize_config_module
+from small_runs import MODEL, dataset
 from stand_in_cuda import StandInStream
 from torch import nn
 
 from normbench.assemble import checkpoint_of
 from normbench.config import outcome_settings, register_schema
-from normbench.data import Dataset, Split
 from normbench.engine import checkpoint as module
 from normbench.engine.captured import CapturedTraining
 from normbench.engine.checkpoint import Checkpoint, state_of
-from normbench.engine.optimizers import Ranger
-from normbench.engine.schedules import constant, flat_cosine, one_cycle
-from normbench.engine.training import Plan, Training, finish, run, train
+from normbench.engine.schedules import constant, one_cycle
+from normbench.engine.training import Training, finish, run, train
 from normbench.grid import runs_of
 from normbench.models import build_model
 from normbench.models.cnn4 import CNN4
 
 CPU = torch.device("cpu")
-MODEL = {"name": "cnn4", "_target_": "normbench.models.cnn4.CNN4", "widths": [8, 8]}
-
-
-def split(count, seed):
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.randint(0, 256, (count, 16, 16, 3), dtype=torch.uint8, generator=generator)
-    return Split(images, torch.randint(0, 3, (count,), generator=generator))
-
-
-DATA = Dataset("made", split(50, 0), split(31, 1), ("a", "b", "c"), "digest", None)
+DATA = dataset()
+plan = partial(small_runs.plan, epochs=4)
 
 
 class Noisy(nn.Module):
@@ -48,24 +40,6 @@ class Noisy(nn.Module):
             self.count.add_(1)
             x = x + torch.randn_like(x) / self.count
         return x
-
-
-def ranger(params, **settings):
-    return Ranger(params, lookahead_steps=4, **settings)
-
-
-def plan(**changes):
-    settings = {
-        "model": partial(build_model, MODEL, "batchnorm", 3),
-        "optimizer": ranger,
-        "schedule": flat_cosine,
-        "batch_size": 8,
-        "lr": 0.02,
-        "seed": 3,
-        "epochs": 4,
-        "precision": "fp32",
-    }
-    return Plan(**settings | changes)
 
 
 def sgd(params, **settings):

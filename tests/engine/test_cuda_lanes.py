@@ -12,31 +12,21 @@ from functools import partial
 
 import pytest
 import torch
+from small_runs import MODEL, dataset, plan, ranger, split
 from stand_in_cuda import StandIn, StandInStream
 from torch import nn
 
-from normbench.data import Dataset, Split
 from normbench.engine import captured, training
 from normbench.engine.capturable import NotCapturable
 from normbench.engine.captured import CapturedTraining, run_in_stream
 from normbench.engine.cuda_lanes import CudaLanes
-from normbench.engine.optimizers import Ranger
-from normbench.engine.schedules import constant, flat_cosine, one_cycle
-from normbench.engine.training import Plan, Training, finish, run, train
+from normbench.engine.schedules import constant, one_cycle
+from normbench.engine.training import Training, finish, run, train
 from normbench.models import build_model
 from normbench.models.cnn4 import CNN4
 
 CPU = torch.device("cpu")
-MODEL = {"name": "cnn4", "_target_": "normbench.models.cnn4.CNN4", "widths": [8, 8]}
-
-
-def split(count, seed, size=16):
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8, generator=generator)
-    return Split(images, torch.randint(0, 3, (count,), generator=generator))
-
-
-DATA = Dataset("made", split(50, 0), split(31, 1), ("a", "b", "c"), "digest", None)
+DATA = dataset()
 
 
 def sgd(params, **settings):
@@ -45,24 +35,6 @@ def sgd(params, **settings):
 
 def adamw(params, **settings):
     return torch.optim.AdamW(params, betas=(0.9, 0.99), **settings)
-
-
-def ranger(params, **settings):
-    return Ranger(params, lookahead_steps=4, weight_decay=0.01, **settings)
-
-
-def plan(**changes):
-    settings = {
-        "model": partial(build_model, MODEL, "batchnorm", 3),
-        "optimizer": ranger,
-        "schedule": flat_cosine,
-        "batch_size": 8,
-        "lr": 0.02,
-        "seed": 3,
-        "epochs": 2,
-        "precision": "fp32",
-    }
-    return Plan(**settings | changes)
 
 
 def captured_training(plan, data=DATA, stream=None):

@@ -1,45 +1,36 @@
 """The training step against the loop that anybody would write, and the promises around it."""
 
 import math
+from functools import partial
 
 import pytest
+import small_runs
 import torch
 import torch.nn.functional as F
+from small_runs import dataset, split
 from torch import nn
 
-from normbench.data import Dataset, Split
+from normbench.data import Dataset
 from normbench.engine.schedules import Schedule, constant, one_cycle
-from normbench.engine.training import Plan, Training, finish, train
+from normbench.engine.training import Training, finish, train
 from normbench.models.cnn4 import CNN4
 
 CPU = torch.device("cpu")
 
 
-def split(count, seed, size=16):
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(0, 3, (count,), generator=generator)
-    noise = torch.randint(0, 120, (count, size, size, 3), generator=generator)
-    noise[torch.arange(count), :, :, labels] += 100
-    return Split(noise.to(torch.uint8), labels)
-
-
 @pytest.fixture
 def data():
-    return Dataset("made", split(50, 0), split(31, 1), ("a", "b", "c"), "digest", None)
+    return dataset()
 
 
-def plan(**changes):
-    settings = {
-        "model": lambda: CNN4(nn.BatchNorm2d, 3, widths=(8, 8)),
-        "optimizer": lambda params, lr: torch.optim.SGD(params, lr=lr, momentum=0.9),
-        "schedule": constant,
-        "batch_size": 8,
-        "lr": 0.05,
-        "seed": 3,
-        "epochs": 2,
-        "precision": "fp32",
-    }
-    return Plan(**settings | changes)
+def sgd(params, lr):
+    return torch.optim.SGD(params, lr=lr, momentum=0.9)
+
+
+plan = partial(
+    small_runs.plan,
+    model=lambda: CNN4(nn.BatchNorm2d, 3, widths=(8, 8)), optimizer=sgd, schedule=constant, lr=0.05,
+)  # fmt: skip
 
 
 def reference(plan, data):

@@ -4,12 +4,12 @@ import multiprocessing
 import os
 
 import pytest
+from made_up import record_of
 
 from normbench import locks
 from normbench.grid import Run, announce
 from normbench.locks import Locks
 from normbench.probes.stored import probe_store
-from normbench.records import RecordStore
 from normbench.report.status import describe
 
 SETTINGS = {
@@ -22,26 +22,11 @@ RUNS = [Run(SETTINGS, batch_size, 0.01, seed) for batch_size in (128, 2) for see
 
 
 def record(run, **changes):
-    return {
-        "schema": 1,
-        "key": run.key,
-        "config": run.settings | {"grid": {"seeds": [0, 1, 2, 3]}},
-        "batch_size": run.batch_size,
-        "lr": run.lr,
-        "seed": run.seed,
-        "status": "finished",
-        "epochs": [{"train_loss": 1.5, "val_loss": 1.25, "val_accuracy": 0.5}],
-        "train_seconds": 100.0,
-        "evaluation_seconds": 20.0,
-        "images_per_second": 100.0,
-        "environment": {"device": "a CPU"},
-    } | changes
+    return record_of(run, **{"train_seconds": 100.0, "evaluation_seconds": 20.0} | changes)
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = RecordStore(tmp_path)
-    store.make_writable()
+def store(store, tmp_path):
     announce(tmp_path, RUNS)
     return store
 

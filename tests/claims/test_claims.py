@@ -1,0 +1,21 @@
+"""What every claim has in common."""
+
+import pytest
+
+from normbench.claims import CLAIMS, article
+
+
+def test_there_are_enough_of_the_articles_tables():
+    assert len(article.CLAIMS) >= 10
+
+
+def test_titles_tell_claims_apart():
+    assert len({claim.title for claim in CLAIMS}) == len(CLAIMS)
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.title)
+def test_claims_are_told_whole(claim):
+    for words in (claim.title, claim.sentence, claim.source, claim.measured, claim.rule):
+        assert words.strip()
+    assert ("the article" if claim in article.CLAIMS else "articles") in claim.source.lower()
+    assert len(claim.title) <= 62, "a table of all fits a page"
