@@ -93,7 +93,7 @@ class CovariateShift(WatchingProbe):
         drawn = np.unique(np.linspace(0, len(layers) - 1, DRAWN).round().astype(int))
         with style.figure(2, len(drawn), height=4.4, sharex=True, sharey="row") as (fig, axes):
             for norm, group in by_norm(records).items():
-                color = style.color(group[0]["config"]["norm"]["name"])
+                color = style.color(norm)
                 at = array(max((r["measured"]["at"] for r in group), key=len))
                 difference, cosine = (
                     stack([array(r["measured"][name]) for r in group])

@@ -112,8 +112,8 @@ class Hessian(WatchingProbe):
     def draw(records: list[Record]) -> Figure:
         with style.figure(1, 3, height=3.3) as (fig, axes):
             for norm, group in by_norm(records).items():
-                values, name = Spectra(group), group[0]["config"]["norm"]["name"]
-                look = {"color": style.color(name), "marker": style.marker(name), "label": norm}
+                values = Spectra(group)
+                look = {"color": style.color(norm), "marker": style.marker(norm), "label": norm}
                 for ax, line in zip(
                     axes[0],
                     (

@@ -75,7 +75,7 @@ class Landscape(WatchingProbe):
         with style.figure(1, 3, height=3.3) as (fig, axes):
             loss, change, smoothness = axes[0]
             for norm, group in by_norm(records).items():
-                color = style.color(group[0]["config"]["norm"]["name"])
+                color = style.color(norm)
                 lines = [Lines(record["measured"]) for record in group]
                 at = max((line.at for line in lines), key=len)
                 for ax, of_runs in (

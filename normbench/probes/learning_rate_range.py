@@ -73,10 +73,9 @@ class LearningRateRange(WatchingProbe):
             top = guessing + 0.3
             for norm, group in by_norm(records).items():
                 rates, losses = losses_by_rate(group)
-                name = group[0]["config"]["norm"]["name"]
                 ax.plot(
                     rates, np.fmin(np.nan_to_num(losses, nan=np.inf), top),
-                    color=style.color(name), marker=style.marker(name), label=norm,
+                    color=style.color(norm), marker=style.marker(norm), label=norm,
                     clip_on=False, zorder=3,
                 )  # fmt: skip
             for level, text in ((guessing, "guessing"), (bound, "trains below")):

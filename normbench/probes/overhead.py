@@ -97,8 +97,8 @@ class Overhead(Probe):
         sizes = sorted({record["batch_size"] for record in records}, reverse=True)
         with style.figure(1, 3, height=1.6 + 0.3 * len(norms), sharey=True) as (fig, axes):
             for (part, title), ax in zip(TITLES.items(), axes[0], strict=True):
-                for row, group in enumerate(norms.values()):
-                    color = style.color(group[0]["config"]["norm"]["name"])
+                for row, (norm, group) in enumerate(norms.items()):
+                    color = style.color(norm)
                     for i, size in enumerate(sizes):
                         low, middle, high = overhead(group, size, part)
                         ax.errorbar(

@@ -85,12 +85,12 @@ STYLE = {
 
 
 def color(norm: str) -> str:
-    """The color of a norm in every figure."""
+    """The color of a norm, told as in tables, in every figure."""
     return _look(norm)[0]
 
 
 def marker(norm: str) -> str:
-    """The marker of a norm in every figure, for readers and printers without color."""
+    """Its marker in every figure, for readers and printers without color."""
     return _look(norm)[1]
 
 

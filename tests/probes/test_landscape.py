@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from made_up import probe_record
 from torch import nn
 
 from normbench.calculus.line import along_gradient
@@ -97,6 +98,21 @@ def test_a_run_that_diverges_has_what_was_measured_before(plan, data):
     probe = Landscape(every=3, step_sizes=STEP_SIZES)
     measurement = finish(watch_run(probe, made, data, CPU))
     assert measurement.status == "diverged" and measurement.measured["at"] == [0]
+
+
+def test_norms_that_differ_in_settings_only_can_be_told_apart_in_the_figure():
+    measured = {
+        "step_sizes": STEP_SIZES,
+        "at": [0, 2],
+        "gradient_norm": [1.0, 2.0],
+        "losses": [[1.0, 2.0], [2.0, 4.0]],
+        "gradient_changes": [[1.0, 2.0], [1.0, 3.0]],
+    }
+    one, other = (probe_record("landscape", measured) for _ in range(2))
+    layer = one["config"]["norm"]["layer"] | {"eps": 0.5}
+    other["config"] = other["config"] | {"norm": one["config"]["norm"] | {"layer": layer}}
+    lines = Landscape.draw([one, other]).axes[2].lines
+    assert len(lines) == 2 and len({line.get_color() for line in lines}) == 2
 
 
 @pytest.mark.parametrize(
