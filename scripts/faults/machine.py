@@ -138,6 +138,33 @@ def sleeps(trial: Trial) -> str:
     return "each run trained once"
 
 
+@fault("two hosts that share a results folder")
+def hosts(trial: Trial) -> str:
+    both = [trial.start(*SWEEP, prefix=_host("one")), trial.start(*SWEEP, prefix=_host("other"))]
+    trained = [trial.end(process).fine().trained for process in both]
+    assert sum(trained) == SWEEP_RUNS, trained
+    trial.same_as_undisturbed(SWEEP, "results")
+    return f"each run trained once, {trained[0]} and {trained[1]}"
+
+
+@fault("a host that goes while it trains")
+def host_gone(trial: Trial) -> str:
+    gone = trial.start(*SWEEP, prefix=_host("gone"))
+    while gone.poll() is None and not list(trial.folder.glob("results/locks/*.lock")):
+        time.sleep(0.01)
+    gone.kill()
+    trial.end(gone)
+    left = len(list(trial.folder.glob("results/locks/*.lock")))
+    assert left, "it went too late"
+    assert "on gone, for" in trial.type("status").fine().out
+    start = time.monotonic()
+    trial.type(*SWEEP).fine()
+    seconds = time.monotonic() - start
+    trial.same_as_undisturbed(SWEEP, "results")
+    held = f"{left} run{'s' * (left > 1)}"
+    return f"the {held} it held taken over by the next; {seconds:.0f} s with the training"
+
+
 CLOCK = """
 import time
 real, real_ns, start = time.time, time.time_ns, time.monotonic()
@@ -180,6 +207,17 @@ def _durations(results: Path) -> Iterator[float]:
 
 def _python_path() -> list[str]:
     return os.environ["PYTHONPATH"].split(os.pathsep) if os.environ.get("PYTHONPATH") else []
+
+
+def _host(name: str) -> list[str]:
+    """What to type before a command that runs as if on another host: where no process of this one
+    is known, under another host's name. Killing it kills all that runs there."""
+    inside = ["unshare", "--uts", "--pid", "--mount-proc", "--fork", "--kill-child"]
+    try:
+        subprocess.run([*inside, "true"], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NotHere("unshare makes no host here") from error
+    return [*inside, "sh", "-c", f'hostname {name} && exec "$@"', "sh"]
 
 
 def _fill(file: Path) -> None:
