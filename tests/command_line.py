@@ -1,6 +1,7 @@
 """Running normbench as a user does: in a process and a folder of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -35,6 +36,8 @@ class CommandLine:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # tests that run in the background inherit that Ctrl-C is ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def __call__(self, *arguments, **changes):
