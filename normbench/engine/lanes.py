@@ -79,6 +79,10 @@ class ProcessLanes:
 
     def __init__(self, count: int, make_train: Callable[[], Train]):
         self.context = multiprocessing.get_context("forkserver")
+        # a child takes over its parent's default, which in a worker of joblib's is none it knows
+        known = (None, *multiprocessing.get_all_start_methods())
+        if multiprocessing.get_start_method(allow_none=True) not in known:
+            multiprocessing.set_start_method("forkserver", force=True)
         self.make_train = make_train
         self.processes: list[_LaneProcess] = []
         self.count = count

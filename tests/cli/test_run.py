@@ -181,6 +181,16 @@ def test_two_processes_share_the_work_and_train_nothing_twice(nb):
     assert not (nb.folder / "results" / "records" / "set_aside").exists()
 
 
+def test_jobs_in_other_processes_train_what_jobs_here_do(nb):
+    sweep = ("run", "-m", *TINY, "norm=none,batchnorm", *GRID[1:], "grid.batch_size=[20]")
+    typed = ("launcher=joblib", "hydra.launcher.n_jobs=2", "grid.split=run", "results.dir=joblib")
+    code, out, err = nb(*sweep, *typed)
+    assert code == 0 and "4 runs trained" in out, err
+    assert nb(*sweep, "results.dir=here")[0] == 0
+    there, here = (sorted((nb.folder / d / "records").glob("*.json")) for d in ("joblib", "here"))
+    assert len(there) == 4 and [outcome(p) for p in there] == [outcome(p) for p in here]
+
+
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(nb):
     process = nb.start(
         "run", *TINY, *layer("Slow"), "grid.batch_size=[60,4]", "grid.lr=[0.01]", "grid.seeds=[0]",
