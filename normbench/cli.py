@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import signal
@@ -53,11 +54,16 @@ def main() -> NoReturn:
         from normbench.explain import nearest
 
         _wrong(f"unknown command {command!r}{nearest(command, COMMANDS)}")
-    # argparse, which Hydra reads flags with, wants settings in one piece: -m may stand between them
-    typed = sorted(arguments[1:], key=lambda word: word not in ("-m", "--multirun"))
+    # argparse, which Hydra reads flags with, wants settings in one piece: flags may stand anywhere
+    typed = sorted(arguments[1:], key=_is_setting)
     sys.argv = [f"normbench {command}", *typed]
+    argparse.ArgumentParser.error = _refuse  # Hydra's, of flags; its own way takes ten lines
     _run(command)
     sys.exit(0)
+
+
+def _is_setting(word: str) -> bool:
+    return word.startswith("~") or ("=" in word and not word.startswith("-"))
 
 
 def _run(command: str) -> None:
@@ -134,6 +140,10 @@ def _hydra_application(command: str) -> Callable[[], Any]:
 def _wrong(line: str) -> NoReturn:
     print(f"normbench: {line}", file=sys.stderr)
     sys.exit(2)
+
+
+def _refuse(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    _wrong(f"{message}; {parser.prog} --help lists settings and flags")
 
 
 def _complete() -> None:

@@ -181,6 +181,16 @@ def test_two_processes_share_the_work_and_train_nothing_twice(nb):
     assert not (nb.folder / "results" / "records" / "set_aside").exists()
 
 
+def test_flags_may_stand_anywhere_among_settings(nb):
+    experiments = nb.folder / "mine" / "experiment"
+    experiments.mkdir(parents=True)
+    (experiments / "wide.yaml").write_text("# @package _global_\nmodel: {widths: [7, 77]}\n")
+    front = "--config-dir mine --cfg job norm=none experiment=wide ~force"
+    between = "norm=none --config-dir mine ~force --cfg job experiment=wide"
+    said = [nb("run", *words.split()) for words in (front, between)]
+    assert said[0] == said[1] and said[0][0] == 0 and "- 77" in said[0][1]
+
+
 def test_jobs_in_other_processes_train_what_jobs_here_do(nb):
     sweep = ("run", "-m", *TINY, "norm=none,batchnorm", *GRID[1:], "grid.batch_size=[20]")
     typed = ("launcher=joblib", "hydra.launcher.n_jobs=2", "grid.split=run", "results.dir=joblib")

@@ -21,6 +21,7 @@ TYPED = {
     "grid.lr=[0.1": ["[0.1"],
     "grid=[2]": ["settings"],
     "foo": ["foo"],
+    "--cfg=nothing": ["--cfg", "'nothing'", "job"],
 }
 
 # Told before data is read.
