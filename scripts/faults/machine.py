@@ -161,8 +161,8 @@ def host_gone(trial: Trial) -> str:
     trial.type(*SWEEP).fine()
     seconds = time.monotonic() - start
     trial.same_as_undisturbed(SWEEP, "results")
-    held = f"{left} run{'s' * (left > 1)}"
-    return f"the {held} it held taken over by the next; {seconds:.0f} s with the training"
+    held = f"{left} run{'s' * (left > 1)} that it held"
+    return f"the next command takes over {held}; {seconds:.0f} s with the training"
 
 
 CLOCK = """
