@@ -14,7 +14,7 @@ from normbench.probes.probe import WatchingProbe, check_every, check_positive
 from normbench.records import Record
 from normbench.report import style
 from normbench.report.averages import array, geometric_mean, mean, stack
-from normbench.report.figures import by_norm, markdown_table, measured_when, protocol_line
+from normbench.report.figures import by_norm, described, measured_when, protocol_line
 from normbench.report.text import bullets
 
 if TYPE_CHECKING:
@@ -120,13 +120,9 @@ class CovariateShift(WatchingProbe):
 
     @staticmethod
     def summarize(records: list[Record]) -> str:
-        rows = []
-        for norm, group in by_norm(records).items():
-            of_runs = [list(describe(record["measured"]).values()) for record in group]
-            rows.append([norm, *mean(of_runs, axis=0)])
         return (
             f"# Covariate shift in the optimization sense\n\n{protocol_line(records)}.\n\n"
-            f"{markdown_table(['norm', *LEGEND], rows)}\n\n"
+            f"{described(records, describe, mean)}\n\n"
             "A layer's gradient before and after the layers before it were updated. "
             f"{_update(records)}. Means over layers, steps and seeds:\n\n{bullets(LEGEND)}\n"
         )

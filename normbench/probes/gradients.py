@@ -16,8 +16,8 @@ from normbench.report.averages import array
 from normbench.report.figures import (
     FEW_LAYERS,
     by_norm,
+    described,
     layer_legend,
-    markdown_table,
     norm_panels,
     protocol_line,
 )
@@ -100,12 +100,7 @@ class Gradients(WatchingProbe):
 
     @staticmethod
     def summarize(records: list[Record]) -> str:
-        rows = []
-        for norm, group in by_norm(records).items():
-            of_seeds = [describe(record["measured"]["norms"]) for record in group]
-            means = {key: np.mean([d[key] for d in of_seeds]) for key in of_seeds[0]}
-            rows.append([norm, *means.values()])
-        table = markdown_table(["norm", *means], rows)
+        table = described(records, lambda measured: describe(measured["norms"]), np.mean)
         return f"# Gradient norms\n\n{protocol_line(records)}.\n\n{table}\n\n{LEGEND}\n"
 
 

@@ -13,7 +13,7 @@ from normbench.probes.probe import WatchingProbe, check_every, check_positive
 from normbench.records import Record
 from normbench.report import style
 from normbench.report.averages import array, geometric_mean, highest, lowest, stack
-from normbench.report.figures import by_norm, markdown_table, measured_when, protocol_line
+from normbench.report.figures import by_norm, described, measured_when, protocol_line
 from normbench.report.text import bullets
 
 if TYPE_CHECKING:
@@ -109,13 +109,9 @@ class Landscape(WatchingProbe):
 
     @staticmethod
     def summarize(records: list[Record]) -> str:
-        rows = []
-        for norm, group in by_norm(records).items():
-            of_runs = [list(describe(record["measured"]).values()) for record in group]
-            rows.append([norm, *geometric_mean(of_runs, axis=0)])
         return (
             f"# The landscape along the gradient\n\n{protocol_line(records)}.\n\n"
-            f"{markdown_table(['norm', *LEGEND], rows)}\n\n"
+            f"{described(records, describe, geometric_mean)}\n\n"
             f"Geometric means over steps and seeds:\n\n{bullets(LEGEND)}\n"
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -131,6 +131,25 @@ def markdown_table(headings: list[str], rows: list[list[Any]]) -> str:
         headings,
         "".join("l" if isinstance(cell, str) else "r" for cell in rows[0]),
     )
+
+
+def described(
+    records: Iterable[Record],
+    describe: Callable[[dict[str, Any]], Mapping[str, float]],
+    average: Callable[..., Iterable[float]],
+) -> str:
+    """A table with a row a norm: averages over its runs of what describe says of each.
+
+    Args:
+        describe: what a run measured -> the numbers of all columns, by their headings.
+        average: of an array over its axis.
+    """
+    rows, headings = [], []
+    for norm, group in by_norm(records).items():
+        of_runs = [describe(record["measured"]) for record in group]
+        headings = ["norm", *of_runs[0]]
+        rows.append([norm, *average([list(of_run.values()) for of_run in of_runs], axis=0)])
+    return markdown_table(headings, rows)
 
 
 def _shown(value: float) -> str:
