@@ -31,11 +31,10 @@ finish() {
         sleep 0.2
     done
     exec 2>/dev/null # bash would tell of each
-    for ((i = ${#pids[@]} - 1; i >= 0; i--)); do kill "${pids[i]}" 2>/dev/null || true; done
+    for ((i = ${#pids[@]} - 1; i >= 0; i--)); do kill "${pids[i]}" || true; done
     sleep 1
-    grep -lsz "^SLURM_CONF=$SLURM_CONF$" /proc/[0-9]*/environ | cut -d/ -f3 | grep -vx $$ |
-        xargs -r kill -9 2>/dev/null || true
-    wait 2>/dev/null || true
+    grep -lszxF "SLURM_CONF=$SLURM_CONF" /proc/[0-9]*/environ | cut -d/ -f3 | xargs -r kill -9 || true
+    wait || true
     rm -rf "$work"
     exit $code
 }

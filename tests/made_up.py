@@ -87,7 +87,7 @@ def results(records, precision="auto", protocol=()):
     return select(records, wanted, (GRID["batch_size"], GRID["lr"], GRID["seeds"]))
 
 
-def store(folder, records):
+def stored(folder, records):
     """Records as files below a results folder."""
     files = RecordStore(folder)
     files.make_writable()

@@ -1,6 +1,6 @@
 """normbench calibration: candidate protocols scored, from stored records."""
 
-from made_up import record, store
+from made_up import record, stored
 
 PLACES = [(128, 0.01), (128, 0.001), (2, 0.01), (2, 0.001)]
 SGD = ("optimizer=sgd", "schedule=constant")
@@ -17,7 +17,7 @@ def candidate(accuracy, protocol=()):
 def test_every_candidate_among_the_records_is_scored_and_the_best_comes_first(normbench_command):
     folder = normbench_command.folder / "results" / "calibration"
     elsewhere = [record(norm="groupnorm"), record(model="resnet18", norm="none")]
-    store(folder, candidate(0.5) + candidate(0.1, SGD) + elsewhere)
+    stored(folder, candidate(0.5) + candidate(0.1, SGD) + elsewhere)
     code, out, err = normbench_command("calibration")
     assert code == 0, err
     report = folder.with_name("calibration.md").read_text()

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from made_up import record, runs, store
+from made_up import record, runs, stored
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def compare(normbench_command):
     """compare(records, *overrides) -> (exit code, standard output, standard error)"""
 
     def run(records, *overrides):
-        store(normbench_command.folder / "results", records)
+        stored(normbench_command.folder / "results", records)
         return normbench_command("compare", *overrides)
 
     run.folder = normbench_command.folder / "results"

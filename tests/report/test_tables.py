@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from made_up import store
+from made_up import stored
 
 from normbench.report.tables import norm_table, norm_tables, write_tables
 
@@ -85,15 +85,15 @@ def test_norms_come_in_the_articles_order_and_variants_of_one_name_are_told_apar
 def test_protocols_are_never_mixed(tmp_path):
     other = record(norm="none", seed=1, accuracy=0.9)
     other["config"]["train"]["epochs"] = 5
-    text = write_tables(store(tmp_path, [record(norm="none"), other])).popitem()[1]
+    text = write_tables(stored(tmp_path, [record(norm="none"), other])).popitem()[1]
     assert "Protocol: train.epochs=3" in text and "Protocol: train.epochs=5" in text
     assert "0.50" in text and "0.90" in text and "0.70" not in text
 
 
 def test_tables_are_byte_identical_whatever_order_records_were_written_in(tmp_path):
     records = [record(norm=n, seed=s) for n in ("none", "batchnorm") for s in range(3)]
-    one = write_tables(store(tmp_path / "a", records))
-    other = write_tables(store(tmp_path / "b", records[::-1]))
+    one = write_tables(stored(tmp_path / "a", records))
+    other = write_tables(stored(tmp_path / "b", records[::-1]))
     assert list(one.values()) == list(other.values())
     assert [p.read_bytes() for p in one] == [p.read_bytes() for p in other]
     assert [p.name for p in one] == ["imagenette_cnn4.md"]
@@ -103,5 +103,5 @@ def test_tables_are_byte_identical_whatever_order_records_were_written_in(tmp_pa
 def test_names_cannot_leave_the_tables_folder(tmp_path, name):
     odd = record()
     odd["config"]["model"]["name"] = name
-    (path,) = write_tables(store(tmp_path, [odd]))
+    (path,) = write_tables(stored(tmp_path, [odd]))
     assert path.parent == tmp_path / "tables" and path.is_file()
