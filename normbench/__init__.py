@@ -14,7 +14,7 @@ def __getattr__(name: str):
 
         return build_model
     if name == "load_records":
-        from normbench.records import load_records
+        from normbench.analysis.frame import load_records
 
         return load_records
     raise AttributeError(f"module 'normbench' has no attribute {name!r}")

@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import importlib
+import dataclasses
 import os
 import signal
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NoReturn
 
-from normbench import __version__
-
-COMMANDS = {
-    "run": "train every run of the grid that has no record yet, print the table",
-    "status": "say what runs and where, what failed, what is missing, how long it takes",
-    "table": "write the markdown tables anew, from the records alone",
-    "compare": "set the records beside the article's numbers",
-    "claims": "judge the articles' claims from records and probes",
-    "calibration": "score candidate protocols against the article's cells",
-    "probe": "measure why a norm works, and draw the figure",
-    "figures": "draw every figure anew, from what is stored alone",
-    "bench": "measure speed against the loop people write and fastai's Learner",
-    "data": "fetch, check and prepare a dataset, say what is there",
-}
-
-USAGE = "\n".join(
-    [
-        "usage: normbench COMMAND [key=value ...]",
-        "",
-        *(f"  {name:<12} {purpose}" for name, purpose in COMMANDS.items()),
-        "",
-        "normbench COMMAND --help lists the settings; normbench --version",
-        'eval "$(normbench -sc install=bash)" completes commands and settings (zsh, fish too)',
-    ]
-)
+from normbench import __version__, commands
 
 
 def main() -> NoReturn:
     """Entry point. Exit codes: 0 done, 1 a run failed, 2 wrong input, 130 interrupted."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(USAGE)
+        print(_usage())
         sys.exit(0)
     if arguments[0] == "--version":
         print(f"normbench {__version__}")
@@ -50,16 +27,36 @@ def main() -> NoReturn:
         _complete()
         sys.exit(0)
     command = arguments[0]
-    if command not in COMMANDS:
+    if command not in commands.COMMANDS:
         from normbench.explain import nearest
 
-        _wrong(f"unknown command {command!r}{nearest(command, COMMANDS)}")
+        _wrong(f"unknown command {command!r}{nearest(command, commands.COMMANDS)}")
     # argparse, which Hydra reads flags with, wants settings in one piece: flags may stand anywhere
     typed = sorted(arguments[1:], key=_is_setting)
     sys.argv = [f"normbench {command}", *typed]
     argparse.ArgumentParser.error = _refuse  # Hydra's, of flags; its own way takes ten lines
     _run(command)
     sys.exit(0)
+
+
+def _usage() -> str:
+    purposes = {name: _purpose(commands.load(name)) for name in commands.COMMANDS}
+    return "\n".join(
+        [
+            "usage: normbench COMMAND [key=value ...]",
+            "",
+            *(f"  {name:<12} {purpose}" for name, purpose in purposes.items()),
+            "",
+            "normbench COMMAND --help lists the settings; normbench --version",
+            'eval "$(normbench -sc install=bash)" completes commands and settings (zsh, fish too)',
+        ]
+    )
+
+
+def _purpose(module: ModuleType) -> str:
+    """The first line of a command's docstring, as it stands in a list."""
+    first = module.__doc__.partition("\n")[0].removesuffix(".")
+    return first[0].lower() + first[1:]
 
 
 def _is_setting(word: str) -> bool:
@@ -105,9 +102,13 @@ def _run(command: str) -> None:
 def _hydra_application(command: str) -> Callable[[], Any]:
     import hydra
 
-    from normbench.config import register_schema
+    from normbench.places import config_folder
 
-    register_schema()
+    module = register(command)
+    if hasattr(module, "prepare"):
+        from normbench.runs import sweep
+
+        sweep.register(module)
     errors: list[Exception] = []
     folder = os.getcwd()
 
@@ -116,17 +117,17 @@ def _hydra_application(command: str) -> Callable[[], Any]:
         os.chdir(folder)
         if folder not in sys.path:  # a user's own layer is found beside where the command is typed
             sys.path.append(folder)
-        register_schema()
+        module = register(command)
         # Hydra prints lines of its own about a task that raises, so errors are returned. A sweep
         # finds them among its jobs' results, wherever those ran.
         try:
-            return importlib.import_module(f"normbench.commands.{command}").main(cfg)
+            return module.main(cfg)
         except Exception as error:
             errors.append(error)
             return error
 
     application = hydra.main(
-        version_base="1.3", config_path="pkg://normbench.configs", config_name=command
+        version_base="1.3", config_path=str(config_folder()), config_name=command
     )(task)
 
     def run() -> None:
@@ -135,6 +136,37 @@ def _hydra_application(command: str) -> Callable[[], Any]:
             raise errors[0]
 
     return run
+
+
+def register(command: str) -> ModuleType:
+    """Make a command's schema and help known to Hydra: configs name them in their defaults lists.
+
+    Returns:
+        Its module.
+    """
+    from hydra.core.config_store import ConfigStore
+
+    from normbench.config import register_resolvers
+
+    module = commands.load(command)
+    register_resolvers()
+    store = ConfigStore.instance()
+    store.store(name="schema", node=module.Config)
+    help_ = {"app_name": f"normbench {command}", "template": _help(command, module)}
+    store.store(group="hydra/help", name="normbench", node=help_)
+    return module
+
+
+def _help(command: str, module: ModuleType) -> str:
+    """Hydra's template: it fills in what begins with a dollar sign."""
+    _, _, details = module.__doc__.partition("\n")
+    examples = "".join(f"  {line}\n" for line in module.EXAMPLES.splitlines())
+    text = f"normbench {command}: {_purpose(module)}\n\n{examples}\n"
+    if details.strip():
+        text += f"{details.strip()}\n\n"
+    if any(field.name == "data" for field in dataclasses.fields(module.Config)):
+        text += "== Choices (group=option) ==\n$APP_CONFIG_GROUPS\n"
+    return text + "== Settings (override with key=value) ==\n$CONFIG\n== Flags ==\n$FLAGS_HELP\n"
 
 
 def _wrong(line: str) -> NoReturn:
@@ -150,8 +182,9 @@ def _complete() -> None:
     """Shell completion: the first word is a command, the rest is for that command's settings."""
     words = os.environ.get("COMP_LINE", "").split(" ")
     command = words[1] if len(words) > 2 else None
-    if "COMP_LINE" in os.environ and command not in COMMANDS:
-        print(" ".join(name for name in COMMANDS if name.startswith(words[1:2] and words[1] or "")))
+    if "COMP_LINE" in os.environ and command not in commands.COMMANDS:
+        begun = words[1] if len(words) > 1 else ""
+        print(" ".join(name for name in commands.COMMANDS if name.startswith(begun)))
         return
     if command:
         del words[1]

@@ -1,36 +1,49 @@
-"""Cells and runs: which a command covers, which are missing, and the order they are trained in."""
+"""Cells and runs: which a command covers."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from normbench.config import AXES, SPLITS, run_key
-from normbench.engine.lanes import Event, Lanes
-from normbench.records import RecordStore, write_atomically
+from normbench.settings import Settings
+from normbench.store.keys import run_key
 
-WAIT_FOR_OTHERS = 0.5  # seconds between two looks at runs that other processes train, at first
-LONGEST_WAIT = 5.0  # and later, so that many processes that wait do not keep a file server busy
-LOOK_AGAIN = 2.0  # seconds after which others may have recorded enough to look through the folder
+
+class Grid(NamedTuple):
+    """What every model and norm is trained with: each batch size at each learning rate, with each
+    seed."""
+
+    batch_size: tuple[int, ...]
+    lr: tuple[float, ...]
+    seeds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, axes: Mapping[str, Any]) -> Grid:
+        """From a ``grid`` config, or the like."""
+        return cls(*(tuple(axes[axis]) for axis in cls._fields))
+
+    def part(self, axes: Mapping[str, Any]) -> Grid:
+        """The part that has the values of some axes only; None stands for all of an axis."""
+        given = {axis: tuple(values) for axis, values in axes.items() if values is not None}
+        return self._replace(**given)
+
+    def runs(self, settings: Settings) -> list[Run]:
+        """Every run, cell by cell in the grid's order."""
+        return [Run(settings, *values) for values in product(*self)]
 
 
 @dataclass(frozen=True)
 class Run:
     """One training: a cell and a seed.
 
-    settings: what can change the outcome (``config.outcome_settings``).
+    Attributes:
+        settings: what can change the outcome (``settings.outcome_settings``).
     """
 
-    settings: dict[str, Any]
+    settings: Settings
     batch_size: int
     lr: float
     seed: int
@@ -42,159 +55,3 @@ class Run:
     def __str__(self) -> str:
         model, norm = self.settings["model"]["name"], self.settings["norm"]["name"]
         return f"{model} {norm} bs={self.batch_size} lr={self.lr:g} seed={self.seed}"
-
-
-def runs_of(grid: Any, settings: dict[str, Any]) -> list[Run]:
-    """Every run of a grid (batch_size, lr, seeds), cell by cell in the grid's order."""
-    return [Run(settings, *values) for values in product(*(grid[axis] for axis in AXES))]
-
-
-def runs_of_part(grid: Any, settings: dict[str, Any]) -> list[Run]:
-    """The runs of a grid that this job is to train: all of them unless it was split."""
-    values = (grid[axis] if grid.part[axis] is None else grid.part[axis] for axis in AXES)
-    return [Run(settings, *values) for values in product(*values)]
-
-
-def is_part(grid: Any) -> bool:
-    return any(grid.part[axis] is not None for axis in AXES)
-
-
-def parts_of(grid: Any) -> list[dict[str, Any]]:
-    """What ``grid.split`` cuts a grid into: for each part its value of every axis that is cut."""
-    cut = SPLITS[grid.split]
-    values = product(*(grid[axis] for axis in cut))
-    return [dict(zip(cut, part, strict=True)) for part in values]
-
-
-def announce(results: Path, runs: list[Run]) -> None:
-    """Note in the results folder which runs are wanted there, for ``normbench status``."""
-    settings = runs[0].settings
-    parts = ("data", "model", "norm", "probe")
-    names = {part: settings.get(part, {}).get("name", "") for part in parts}
-    wanted = {
-        **names,
-        "epochs": settings["train"]["epochs"],
-        "runs": [[run.key, run.batch_size, run.lr, run.seed] for run in runs],
-    }
-    digest = hashlib.sha256("".join(run.key for run in runs).encode()).hexdigest()[:8]
-    label = re.sub(r"[^\w.-]+", "_", "_".join(filter(None, names.values())))[:80]
-    path = Path(results) / "grids" / f"{label}_{digest}.json"
-    if not path.exists():
-        write_atomically(path, json.dumps(wanted))
-
-
-class Missing:
-    """The runs of a grid that have no record yet, handed out one by one.
-
-    A run that is handed out is claimed for this process until it is finished, so that processes
-    that share a results folder share its work.
-
-    Args:
-        runs: what has to have a record in the end.
-        store: where records are.
-        force: hand out runs that have a record, too.
-        found: called with a run that needs no training here, and its record.
-    """
-
-    def __init__(
-        self,
-        runs: list[Run],
-        store: RecordStore,
-        force: bool,
-        found: Callable[[Run, dict[str, Any]], None],
-    ):
-        self.store, self.force, self.found = store, force, found
-        self.open = {run.key: run for run in runs}
-        self.claims: dict[str, ExitStack] = {}
-        self.looked: float | None = None  # when the folder was last looked through
-        self.wait, self.again = WAIT_FOR_OTHERS, time.monotonic()
-
-    def take(self) -> Run | None:
-        """A run to train; None while other processes train all that is open."""
-        if time.monotonic() < self.again:
-            return None
-        self._drop_recorded()
-        for run in list(self.open.values()):
-            with ExitStack() as stack:
-                if not stack.enter_context(self.store.claim(run.key)):
-                    continue
-                if not self.force and (record := self.store.read(run.key)):
-                    self._drop(run, record)  # it was finished since the look
-                    continue
-                if self.force:  # from the first step on
-                    self.store.checkpoint(run.key).unlink(missing_ok=True)
-                del self.open[run.key]
-                self.claims[run.key] = stack.pop_all()
-                self.wait = WAIT_FOR_OTHERS
-                return run
-        self.again = time.monotonic() + self.wait
-        self.wait = min(2 * self.wait, LONGEST_WAIT)
-        return None
-
-    def finish(self, run: Run, record: dict[str, Any] | None, failure: str, details: str) -> None:
-        """Store what came of a run that was handed out, and give it free.
-
-        Args:
-            run: what ended.
-            record: its record, or None if it failed.
-            failure: why, in one line. details: in more.
-        """
-        with self.claims.pop(run.key):
-            if record is not None:
-                self.store.write(record)
-            else:
-                self.store.write_failure(run.key, str(run), failure, details)
-
-    def close(self) -> None:
-        """Give everything free that is handed out."""
-        for claim in self.claims.values():
-            claim.close()
-        self.claims.clear()
-
-    def _drop_recorded(self) -> None:
-        """Look through the whole folder: at first, and now and then."""
-        now = time.monotonic()
-        if self.force or (self.looked is not None and now - self.looked < LOOK_AGAIN):
-            return
-        for key, record in self.store.read_many(self.open).items():
-            self._drop(self.open[key], record)
-        self.looked = time.monotonic()
-
-    def _drop(self, run: Run, record: dict[str, Any]) -> None:
-        del self.open[run.key]
-        self.found(run, record)
-
-
-def train_missing(
-    missing: Missing,
-    lanes: Lanes,
-    started: Callable[[Run], None],
-    handle: Callable[[Event], dict[str, Any] | None],
-) -> None:
-    """Keep the lanes busy until every run has a record or has failed.
-
-    Args:
-        missing: the runs.
-        lanes: what trains them.
-        started: called with a run before it trains.
-        handle: called with every event; returns the record of a run that ended with a result.
-    """
-    with closing(lanes), closing(missing):
-        busy = 0
-        while True:
-            while lanes.idle and (run := missing.take()):
-                started(run)
-                lanes.start(run)
-                busy += 1
-            if not busy and not missing.open:
-                return
-            if not busy:
-                time.sleep(WAIT_FOR_OTHERS)
-                continue
-            # with lanes to spare, look again now and then at what other processes hold
-            waiting_for_others = missing.open and lanes.idle
-            for event in lanes.wait(WAIT_FOR_OTHERS if waiting_for_others else None):
-                record = handle(event)
-                if event.ended:
-                    missing.finish(event.task, record, event.error or "", event.details)
-                    busy -= 1

@@ -22,8 +22,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from normbench.grid import Missing, Run, announce
-from normbench.records import RecordStore
+from normbench.grid import Run
+from normbench.runs.missing import Missing, announce
+from normbench.store.records import RecordStore
 
 NORMS = ("none", "batchnorm", "layernorm", "groupnorm", "ws_groupnorm")
 

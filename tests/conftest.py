@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from command_line import CommandLine
 
-from normbench.records import RecordStore
+from normbench.store.records import RecordStore
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -5,15 +5,11 @@ from functools import cache
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 
-from normbench.config import (
-    article_settings,
-    default_probes,
-    probed_settings,
-    register_schema,
-    run_key,
-)
-from normbench.records import RecordStore
-from normbench.report.cells import select, select_probes
+from normbench.analysis.cells import default_probes, probed_settings, select, select_probes
+from normbench.article_grid import article_settings
+from normbench.config import register_schema
+from normbench.store.keys import run_key
+from normbench.store.records import RecordStore
 
 GRID = {"batch_size": [128, 2], "lr": [0.01, 0.001], "seeds": [0, 1, 2]}
 CELLS = [(bs, lr) for bs in GRID["batch_size"] for lr in GRID["lr"]]

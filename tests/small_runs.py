@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from normbench.data import Dataset, Split
+from normbench.data.dataset import Dataset, Split
 from normbench.engine.optimizers import Ranger
 from normbench.engine.schedules import flat_cosine
 from normbench.engine.training import Plan

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from made_up import settings
 
-from normbench.report.settings import flat
+from normbench.analysis.differences import flat
 
 CONFIGS = Path(__file__).parents[1] / "normbench" / "configs"
 

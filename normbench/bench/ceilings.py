@@ -8,16 +8,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from omegaconf import OmegaConf
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from normbench.assemble import model_and_norm
 from normbench.bench.measure import Task, contender
 from normbench.engine.training import AUTOCAST
 from normbench.environment import available_cores
-from normbench.models import build_model
 
 
 def main(task: Task) -> dict[str, Any]:
@@ -25,7 +22,6 @@ def main(task: Task) -> dict[str, Any]:
 
     A step's bytes are those of all operands of all its operators, as if none were in a cache.
     """
-    cfg = OmegaConf.create(task.config)
     device = torch.device(task.device)
     dtype = AUTOCAST[task.precision] or torch.float32
     torch.set_num_threads(available_cores())
@@ -36,8 +32,8 @@ def main(task: Task) -> dict[str, Any]:
     target = torch.empty_like(source)
     memory = 2 * 4 * length / best_seconds(lambda: target.copy_(source), task.seconds / 3, device)
 
-    model = build_model(*model_and_norm(cfg), 10).to(device, memory_format=torch.channels_last)
-    size = cfg.data.image_size
+    model = task.network(10).to(device, memory_format=torch.channels_last)
+    size = task.settings["data"]["image_size"]
     images = torch.rand(task.batch_size, 3, size, size, device=device)
     labels = torch.zeros(task.batch_size, dtype=torch.int64, device=device)
     with (

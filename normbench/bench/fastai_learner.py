@@ -7,12 +7,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 
-from normbench.assemble import make_optimizer, model_and_norm
 from normbench.bench.measure import Task, cannot_run, contender
 from normbench.environment import available_cores
-from normbench.models import build_model
+from normbench.parts import make_optimizer
 
 WARM_UP_STEPS = 3
 
@@ -58,9 +56,9 @@ def main(task: Task) -> dict[str, Any]:
             if steps > WARM_UP_STEPS and now - since >= limit:
                 raise CancelFitException if training else CancelValidException
 
-    cfg = OmegaConf.create(task.config)
-    size = cfg.data.image_size
-    method = ResizeMethod.Squish if cfg.data.fit == "squish" else ResizeMethod.Crop
+    data = task.settings["data"]
+    size = data["image_size"]
+    method = ResizeMethod.Squish if data["fit"] == "squish" else ResizeMethod.Crop
     loaders = ImageDataLoaders.from_folder(
         task.images,
         train="train",
@@ -75,9 +73,9 @@ def main(task: Task) -> dict[str, Any]:
     stopwatch = Stopwatch()
     learner = Learner(
         loaders,
-        build_model(*model_and_norm(cfg), len(loaders.vocab)),
+        task.network(len(loaders.vocab)),
         loss_func=CrossEntropyLossFlat(),
-        opt_func=partial(OptimWrapper, opt=partial(make_optimizer, cfg)),
+        opt_func=partial(OptimWrapper, opt=partial(make_optimizer, task.settings["optimizer"])),
         metrics=accuracy,
         cbs=[stopwatch],
     )

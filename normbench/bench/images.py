@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import Image
 
-from normbench.data import open_source
-from normbench.data.sources import ImageFiles
+from normbench.data.folders import ImageFiles
+from normbench.data.load import open_source
 
 JPEG_QUALITY = 90
 

@@ -5,28 +5,26 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from normbench.assemble import make_lanes, prepare_lanes
 from normbench.bench.measure import Task, contender
-from normbench.config import outcome_settings
-from normbench.data import load_dataset
+from normbench.data.load import load_dataset
 from normbench.engine.lanes import Event
 from normbench.grid import Run
+from normbench.job import Recipe, prepare_lanes
+from normbench.runs.lanes import make_lanes
 
 
 def main(task: Task) -> dict[str, Any]:
     prepare_lanes(task.device)
-    cfg = OmegaConf.create(task.config)
-    cfg.train.epochs = 1
-    settings = outcome_settings(cfg, task.precision, None)
+    settings = task.settings | {"train": task.settings["train"] | {"epochs": 1}}
+    data = load_dataset(task.source).to(task.device)
+    recipe = Recipe(task.source, task.device, task.threads, limit=task.limit)
     first: list[float] = []
 
     def notice(event: Event) -> None:
         if event.steps and not first:
             first.append(time.time())
 
-    lanes = make_lanes(cfg, task.device, task.lanes, task.threads, task.limit)
+    lanes = make_lanes(recipe, data, task.lanes, adaptive=False)
     results = []
     for seed in range(task.lanes):
         lanes.start(Run(settings, task.batch_size, 0.01, seed))
@@ -38,7 +36,7 @@ def main(task: Task) -> dict[str, Any]:
             if event.result:
                 results.append(event.result)
     lanes.close()
-    images = min(len(load_dataset(cfg.data).val.labels), task.limit or 10**9)
+    images = min(len(data.val.labels), task.limit or 10**9)
     return {
         "startup_seconds": first[0] - task.launched,
         "images_per_second": sum(r.images_per_second for r in results),

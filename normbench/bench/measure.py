@@ -23,23 +23,35 @@ MISSING = 3  # exit code of a contender that cannot run here; its last line says
 class Task:
     """What every contender is asked to do.
 
-    config: a ``bench`` config as YAML.
+    settings: what can change the outcome of a run (``settings.outcome_settings``).
+    source: the data config.
     images: folder with train/ and val/, each with one folder a class.
     seconds: how long to measure; normbench trains whole epochs instead.
     limit: how many images of a split normbench uses, or None for all.
     launched: time.time() when its process was started.
     """
 
-    config: str
+    settings: dict[str, Any]
+    source: dict[str, Any]
     images: str
     batch_size: int
     device: str
-    precision: str
     seconds: float
     limit: int | None
     lanes: int = 1
     threads: int = 1
     launched: float = 0.0
+
+    @property
+    def precision(self) -> str:
+        """fp32, bf16 or fp16."""
+        return self.settings["train"]["precision"]
+
+    def network(self, num_classes: int) -> Any:
+        """The network to train, freshly initialized."""
+        from normbench.models import build_model
+
+        return build_model(self.settings["model"], self.settings["norm"], num_classes)
 
 
 def contender(main: Callable[[Task], dict[str, Any]]) -> None:

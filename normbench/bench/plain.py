@@ -8,31 +8,29 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from normbench.assemble import make_optimizer, model_and_norm
 from normbench.bench.measure import Task, contender
 from normbench.engine.training import AUTOCAST
 from normbench.environment import available_cores
-from normbench.models import build_model
+from normbench.parts import make_optimizer
 
 WARM_UP_STEPS = 3
 
 
 def main(task: Task) -> dict[str, Any]:
-    cfg = OmegaConf.create(task.config)
+    data = task.settings["data"]
     device = torch.device(task.device)
     torch.backends.cudnn.benchmark = True
     torch.manual_seed(0)
-    size = cfg.data.image_size
+    size = data["image_size"]
     fit = [transforms.Resize(size), transforms.CenterCrop(size)]
-    if cfg.data.fit == "squish":
+    if data["fit"] == "squish":
         fit = [transforms.Resize((size, size))]
     transform = transforms.Compose(
-        [*fit, transforms.ToTensor(), transforms.Normalize(list(cfg.data.mean), list(cfg.data.std))]
+        [*fit, transforms.ToTensor(), transforms.Normalize(data["mean"], data["std"])]
     )
 
     def loader(split: str, **settings: Any) -> DataLoader:
@@ -46,8 +44,8 @@ def main(task: Task) -> dict[str, Any]:
 
     train = loader("train", batch_size=task.batch_size, shuffle=True, drop_last=True)
     val = loader("val", batch_size=128)
-    model = build_model(*model_and_norm(cfg), len(train.dataset.classes)).to(device)
-    optimizer = make_optimizer(cfg, model.parameters(), lr=0.01)
+    model = task.network(len(train.dataset.classes)).to(device)
+    optimizer = make_optimizer(task.settings["optimizer"], model.parameters(), lr=0.01)
     dtype = AUTOCAST[task.precision]
     scaler = torch.amp.GradScaler(device.type, enabled=task.precision == "fp16")
 

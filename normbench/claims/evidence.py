@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from normbench.report.article import GUESSING
-from normbench.report.cells import Cell, Results
-from normbench.report.welch import Sample
+from normbench.analysis.cells import Cell, Results
+from normbench.analysis.reference import GUESSING
+from normbench.analysis.welch import Sample
 
 Cells = Mapping[tuple[str, int, float], Cell]  # by norm, batch size and learning rate
 

@@ -12,15 +12,15 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
+from normbench.analysis.averages import geometric_mean
+from normbench.analysis.welch import Sample, contrast
 from normbench.claims.claim import Claims
 from normbench.claims.evidence import Evidence, Quantity
 from normbench.claims.probed import amount, difference, ratio
 from normbench.claims.rules import Judgement, Part, every
 from normbench.probes import covariate_shift, landscape
 from normbench.probes.learning_rate_range import highest_that_trains
-from normbench.records import Record
-from normbench.report.averages import geometric_mean
-from normbench.report.welch import Sample, contrast
+from normbench.store.records import Record
 
 CELL = 128, 0.01
 SMALLER = 0.9  # of a ratio: what is not smaller than this is not smaller

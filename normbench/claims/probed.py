@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from normbench.analysis.welch import contrast
 from normbench.claims.evidence import Evidence, Quantity
 from normbench.claims.rules import Cell, Part
-from normbench.report.welch import contrast
 
 
 def weighted(

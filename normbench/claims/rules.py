@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from normbench.analysis.welch import ALPHA, Estimate, contrast
 from normbench.claims.evidence import Evidence
-from normbench.report.welch import ALPHA, Estimate, contrast
 
 SUPPORTED, CONTRADICTED = "supported", "contradicted"
 UNDECIDED, NOT_MEASURED = "undecided", "not measured"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from normbench.analysis.reference import GUESSING
 from normbench.claims.claim import Claims
 from normbench.claims.evidence import Evidence, Quantity
 from normbench.claims.probed import amount, difference, ratio, weighted
 from normbench.claims.rules import Judgement, below, every
 from normbench.probes.gradients import describe
-from normbench.report.article import GUESSING
 
 CELL = 128, 0.01
 ALIKE = {"low": 1 / 1.5, "high": 1.5}  # ratios of what is said to be like something else

@@ -1,27 +1,25 @@
-"""``normbench bench``: measures speed against what people would otherwise use."""
+"""Images a second, against the loop people write and fastai's Learner."""
 
 from __future__ import annotations
 
 import json
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from normbench.config import MISSING, JobConfig
 
-from normbench import assemble
-from normbench.bench.images import images_as_files
-from normbench.bench.measure import Task, measure
-from normbench.config import check_batch_sizes, check_count, check_training, drop_replaced_settings
-from normbench.data import load_dataset
-from normbench.environment import environment
-from normbench.errors import UserError
-from normbench.progress import preparation_progress
-from normbench.records import RecordStore, write_atomically
-from normbench.report.bench import headline, render
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from normbench.job import Job
+
+EXAMPLES = """\
+normbench bench
+normbench bench bench.short=true data=synthetic
+"""
 
 CONTENDERS = {
     "plain": "normbench.bench.plain",
@@ -31,36 +29,57 @@ SHORT_SECONDS = 2.0
 SHORT_IMAGES = 1024
 
 
+@dataclass
+class BenchSettings:
+    batch_sizes: list[int] = MISSING
+    scaling_lanes: list[int] = MISSING
+    scaling_batch_sizes: list[int] = MISSING
+    seconds: float = MISSING
+    short: bool = False
+
+
+@dataclass
+class Config(JobConfig):
+    bench: BenchSettings = field(default_factory=BenchSettings)
+
+
 def main(cfg: DictConfig) -> None:
-    check_training(cfg)
-    drop_replaced_settings(cfg, list(HydraConfig.get().overrides.task))
+    from hydra.core.hydra_config import HydraConfig
+
+    from normbench.bench.images import images_as_files
+    from normbench.checks import check_batch_sizes, check_count
+    from normbench.data.load import Datasets
+    from normbench.environment import environment
+    from normbench.errors import UserError
+    from normbench.job import resolve
+    from normbench.report.bench import headline, render
+    from normbench.settings import plain
+    from normbench.store.files import write_atomically
+    from normbench.store.keys import stable
+
     for name in ("batch_sizes", "scaling_lanes", "scaling_batch_sizes"):
         for value in cfg.bench[name]:
             check_count(f"bench.{name}", value, auto=False)
     if not cfg.bench.seconds > 0:
         raise UserError(f"bench.seconds={cfg.bench.seconds} is not valid: give seconds above 0")
-    device, precision = assemble.resolve_device(cfg)
-    with preparation_progress() as progress:
-        data = load_dataset(cfg.data, progress)
-    assemble.check_parts(cfg, len(data.classes))
-    images = len(data.train.labels)
-    check_batch_sizes([*cfg.bench.batch_sizes, *cfg.bench.scaling_batch_sizes], images)
-    RecordStore(Path(cfg.results.dir)).make_writable()
+    job = resolve(cfg, list(HydraConfig.get().overrides.task), Datasets())
+    bench = plain(cfg)["bench"]
+    images = {"train": len(job.data.train.labels), "val": len(job.data.val.labels)}
+    check_batch_sizes([*bench["batch_sizes"], *bench["scaling_batch_sizes"]], images["train"])
 
     with tempfile.TemporaryDirectory() as folder:
-        images_as_files(cfg.data, Path(folder))
-        result = _measure_all(cfg, device, precision, folder)
+        images_as_files(job.recipe.source, Path(folder))
+        result = _measure_all(job, bench, folder)
+    device, precision = job.recipe.device, job.settings["train"]["precision"]
     result |= {
-        "config": OmegaConf.to_container(cfg, resolve=True)
-        | {"data": {k: v for k, v in cfg.data.items() if k in ("name", "image_size", "fit")}},
-        "images": {"train": images, "val": len(data.val.labels)},
+        "config": stable(job.settings) | {"bench": bench},
+        "images": images,
         "precision": precision,
         "environment": environment(device, result["threads"]),
     }
-    del result["config"]["results"]
-    name = f"{device}_{cfg.model.name}_{cfg.norm.name}_{precision}"
-    name += "_short" if cfg.bench.short else ""
-    path = Path(cfg.results.dir) / "bench" / name
+    parts = [device, job.settings["model"]["name"], job.settings["norm"]["name"], precision]
+    name = "_".join(parts + ["short"] * bench["short"])
+    path = job.store.results / "bench" / name
     write_atomically(path.with_suffix(".json"), json.dumps(result, indent=1) + "\n")
     text = render(result)
     write_atomically(path.with_suffix(".md"), text)
@@ -69,17 +88,18 @@ def main(cfg: DictConfig) -> None:
     print(f"Written to {path}.md and {path}.json")
 
 
-def _measure_all(cfg: DictConfig, device: str, precision: str, folder: str) -> dict[str, Any]:
+def _measure_all(job: Job, bench: dict[str, Any], folder: str) -> dict[str, Any]:
     """Every contender at every batch size, one after another."""
-    short = cfg.bench.short
-    auto, threads = assemble.split_cores(cfg.engine, sys.maxsize, device)
+    from normbench.bench.measure import Task, measure
+
+    short, auto, threads = bench["short"], job.lanes, job.recipe.threads
     task = Task(
-        config=OmegaConf.to_yaml(cfg, resolve=True),
+        settings=job.settings,
+        source=job.recipe.source,
         images=folder,
         batch_size=0,
-        device=device,
-        precision=precision,
-        seconds=SHORT_SECONDS if short else float(cfg.bench.seconds),
+        device=job.recipe.device,
+        seconds=SHORT_SECONDS if short else float(bench["seconds"]),
         limit=SHORT_IMAGES if short else None,
         threads=threads,
     )
@@ -94,7 +114,7 @@ def _measure_all(cfg: DictConfig, device: str, precision: str, folder: str) -> d
         return ours[batch_size, count]
 
     rows = []
-    for batch_size in cfg.bench.batch_sizes:
+    for batch_size in bench["batch_sizes"]:
         at = replace(task, batch_size=batch_size)
         _say(f"ceilings, batch size {batch_size}")
         ceilings = measure("normbench.bench.ceilings", at)
@@ -110,13 +130,13 @@ def _measure_all(cfg: DictConfig, device: str, precision: str, folder: str) -> d
         "threads": threads,
         "by_lanes": [
             {"batch_size": batch_size, "lanes": count, **lanes(batch_size, count)}
-            for batch_size in cfg.bench.batch_sizes
-            for count in cfg.bench.scaling_lanes
+            for batch_size in bench["batch_sizes"]
+            for count in bench["scaling_lanes"]
             if not short
         ],
         "by_batch_size": [
             {"batch_size": batch_size, "lanes": auto, **lanes(batch_size, auto)}
-            for batch_size in cfg.bench.scaling_batch_sizes
+            for batch_size in bench["scaling_batch_sizes"]
             if not short
         ],
     }

@@ -1,36 +1,56 @@
-"""``normbench calibration``: scores candidate protocols against the article's cells."""
+"""Score candidate protocols against the article's cells.
 
-from pathlib import Path
+The candidates are the protocols among the records of results.dir; the report stands beside it.
+"""
 
-from omegaconf import DictConfig
+from __future__ import annotations
 
-from normbench.config import article_settings
-from normbench.errors import UserError
-from normbench.records import read_all, write_atomically
-from normbench.report.article import CALIBRATED_ON
-from normbench.report.calibration import candidates, render
+from typing import TYPE_CHECKING
+
+from normbench.config import ArticleConfig as Config
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+__all__ = ["Config", "main"]
+
+EXAMPLES = """\
+normbench run -m experiment=calibrate     # trains the candidates
+normbench calibration                     # writes results/calibration.md
+"""
 
 
 def main(cfg: DictConfig) -> None:
-    folder = Path(cfg.results.dir)
+    from normbench.analysis.candidates import candidates
+    from normbench.analysis.reference import CALIBRATED_ON
+    from normbench.article_grid import resolve
+    from normbench.errors import UserError
+    from normbench.report.calibration import render
+    from normbench.store.files import write_atomically
+    from normbench.store.records import read_all
+
+    article = resolve(cfg)
     settings = {
-        (model, norm): config
-        for (model, norm), config in article_settings(cfg).items()
+        (model, norm): of
+        for (model, norm), of in article.settings.items()
         if norm in CALIBRATED_ON.get(model, ())
     }
     models = {model for model, _ in settings}
-    records = [r for r in read_all(folder) if r["config"]["model"]["name"] in models]
+    norms = {norm: of["norm"] for (_, norm), of in settings.items()}
     default = {k: v for k, v in next(iter(settings.values())).items() if k != "norm"}
-    norms = {norm: config["norm"] for (_, norm), config in settings.items()}
-    records = [r for r in records if r["config"]["norm"]["name"] in norms]
+    records = [
+        record
+        for record in read_all(article.results)
+        if record["config"]["model"]["name"] in models and record["config"]["norm"]["name"] in norms
+    ]
     found = candidates(records, default, norms)
     if not found:
         raise UserError(
-            f"results.dir={folder} holds no record of the article's cells: train candidates with "
-            "normbench run -m experiment=calibrate"
+            f"results.dir={article.results} holds no record of the article's cells: train "
+            "candidates with normbench run -m experiment=calibrate"
         )
     text = render(found)
-    path = folder.with_name(f"{folder.name}.md")
+    path = article.results.with_name(f"{article.results.name}.md")
     write_atomically(path, text)
     print(text)
     print(f"Written to {path}")

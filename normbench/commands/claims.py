@@ -1,21 +1,37 @@
-"""``normbench claims``: the articles' claims, judged from records and probes."""
+"""Judge the articles' claims from the records and what probes measured.
 
-from pathlib import Path
+Settings are those of the runs to look at, as normbench run takes them; train.precision=auto
+is the precision that most of them have.
+"""
 
-from omegaconf import DictConfig
+from __future__ import annotations
 
-from normbench.commands.article import find_results, nothing_found, probes_of
-from normbench.records import write_atomically
-from normbench.report.claims import markdown
+from typing import TYPE_CHECKING
+
+from normbench.config import ArticleConfig as Config
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+__all__ = ["Config", "main"]
+
+EXAMPLES = """\
+normbench claims
+normbench claims results.dir=results
+"""
 
 
 def main(cfg: DictConfig) -> None:
-    results = find_results(cfg)
-    probes = probes_of(cfg)
+    from normbench.article_grid import resolve
+    from normbench.report.claims import markdown
+    from normbench.store.files import write_atomically
+
+    article = resolve(cfg)
+    results, probes = article.find(), article.probes()
     if not any(found.records for found in (results, *probes.values())):
-        raise nothing_found(cfg)
+        raise article.nothing_found()
     text = markdown(results, probes)
-    path = Path(cfg.results.dir) / "claims.md"
+    path = article.results / "claims.md"
     write_atomically(path, text)
     print(text)
     print("Written:", path)

@@ -1,15 +1,28 @@
-"""``normbench data``: fetch, check and prepare a dataset, and say what is there."""
+"""Fetch, check and prepare a dataset, and say what is there."""
 
-from omegaconf import DictConfig
+from __future__ import annotations
 
-from normbench.progress import preparation_progress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from normbench.config import DataConfig
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+EXAMPLES = "normbench data data=imagenette data.root=DIR\n"
+
+
+@dataclass
+class Config:
+    data: DataConfig = field(default_factory=DataConfig)
 
 
 def main(cfg: DictConfig) -> None:
-    from normbench.data import load_dataset
+    from normbench.data.load import Datasets
+    from normbench.settings import plain
 
-    with preparation_progress() as progress:
-        data = load_dataset(cfg.data, progress)
+    data = Datasets().open(plain(cfg.data))
     print(f"{data.name}: {len(data.classes)} classes, {tuple(data.train.images.shape[1:3])} pixels")
     for name, split in (("train", data.train), ("val", data.val)):
         counts = split.labels.bincount(minlength=len(data.classes)).tolist()

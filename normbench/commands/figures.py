@@ -1,23 +1,37 @@
-"""``normbench figures``: every figure anew, from what is stored alone."""
+"""Draw every figure anew, from what is stored alone.
+
+Settings but results.dir are for the comparison with the article, as normbench compare takes them.
+"""
+
+from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from normbench.config import ArticleConfig as Config
 
-from normbench.commands.article import results_of
-from normbench.errors import UserError
-from normbench.probes.known import known_probe
-from normbench.probes.stored import stored_probes
-from normbench.report import comparison_figure
-from normbench.report.article import article_cells
-from normbench.report.comparison import compare
-from normbench.report.figures import draw_figures
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+__all__ = ["Config", "main"]
+
+EXAMPLES = "normbench figures results.dir=results\n"
 
 
 def main(cfg: DictConfig) -> None:
-    folder = Path(cfg.results.dir)
-    drawn = []
+    from normbench.analysis.comparison import compare
+    from normbench.analysis.reference import article_cells
+    from normbench.article_grid import resolve
+    from normbench.errors import UserError
+    from normbench.probes.known import known_probe
+    from normbench.report import comparison_figure
+    from normbench.report.figures import draw_figures
+    from normbench.store.probe_records import stored_probes
+
+    article = resolve(cfg)
+    folder = article.results
+    drawn: list[Path] = []
     for probe in stored_probes(folder):
         try:
             drawn += draw_figures(folder, probe, known_probe(probe))
@@ -26,12 +40,11 @@ def main(cfg: DictConfig) -> None:
     if (folder / "records").is_dir():
         stem = folder / "figures" / "comparison"
         try:
-            results = results_of(cfg)
+            results = article.records()
         except UserError as reason:
             _not_drawn(stem, reason)
         else:
-            rows = compare(results, article_cells())
-            if comparison_figure.draw(results, rows, stem):
+            if comparison_figure.draw(results, compare(results, article_cells()), stem):
                 drawn.append(stem)
     if not drawn:
         raise UserError(
@@ -42,5 +55,5 @@ def main(cfg: DictConfig) -> None:
         print(f"{stem}.png, {stem.name}.svg")
 
 
-def _not_drawn(what: Path, reason: UserError) -> None:
+def _not_drawn(what: Path, reason: Exception) -> None:
     print(f"normbench: {what} is not drawn: {reason}", file=sys.stderr)

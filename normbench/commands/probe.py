@@ -1,64 +1,76 @@
-"""``normbench probe``: measure what is not measured yet, then draw the probe's figures."""
+"""Measure why a norm works, and draw the figure."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from normbench.config import MISSING, GridJobConfig
 
-from normbench import assemble
-from normbench.commands.jobs import Report, check_job, job_data, sum_up, train_runs
-from normbench.config import outcome_settings
-from normbench.errors import UserError
-from normbench.probes.known import probe_class
-from normbench.probes.stored import probe_store
-from normbench.records import RecordStore
-from normbench.report.figures import draw_figures
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from normbench.data.load import Datasets
+    from normbench.job import Job
+    from normbench.runs.train import Outcome, Report
+
+EXAMPLES = """\
+normbench probe probe=gradients                     # for every norm of its figure
+normbench probe probe=gradients norm=groupnorm      # for another one
+"""
 
 
 @dataclass
-class ProbeReport(Report):
-    """probe: its name. target: its class."""
-
-    probe: str = ""
-    target: str = ""
+class Config(GridJobConfig):
+    probe: dict[str, Any] = MISSING
 
 
-def check(cfg: DictConfig, overrides: list[str], here: bool = True) -> None:
-    """Raise UserError for whatever is wrong with a job, as ``check_job`` does."""
+def prepare(
+    cfg: DictConfig, overrides: Sequence[str], datasets: Datasets, here: bool = True
+) -> Job:
+    from normbench.errors import UserError
+    from normbench.job import resolve
+
     if not re.fullmatch(r"\w[\w.-]*", str(cfg.probe.get("name"))):
         raise UserError(
             f"probe.name={cfg.probe.get('name')} is not valid: use letters, digits, '_', '-' and "
             "'.', as it becomes part of file names"
         )
-    data = check_job(cfg, overrides, here)
-    for batch_size in cfg.grid.batch_size:
-        steps = len(data.train.labels) // batch_size * cfg.train.epochs
-        assemble.check_probe(cfg, len(data.classes), steps)
-    probe_store(Path(cfg.results.dir), cfg.probe.name).make_writable()
+    return resolve(cfg, overrides, datasets, here)
 
 
-def main(cfg: DictConfig) -> ProbeReport:
-    """Measure the runs of one job that the probe has no record of."""
-    check(cfg, list(HydraConfig.get().overrides.task))
-    data, (_, precision) = job_data(cfg), assemble.resolve_device(cfg)
-    settings = outcome_settings(cfg, precision, data.identity)
-    settings["probe"] = OmegaConf.to_container(cfg.probe, resolve=True)
-    store = probe_store(Path(cfg.results.dir), cfg.probe.name)
-    steps_of = assemble.make_probe(cfg).length
-    report = train_runs(cfg, settings, store, steps_of)
-    return ProbeReport(**vars(report), probe=cfg.probe.name, target=cfg.probe._target_)
+def main(cfg: DictConfig) -> Report:
+    """Prepare a job and execute it."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from normbench.data.load import Datasets
+
+    return execute(prepare(cfg, list(HydraConfig.get().overrides.task), Datasets()))
 
 
-def conclude(results: str, reports: dict[str, Report | Exception | None]) -> None:
+def execute(job: Job) -> Report:
+    """Measure the runs of a job that the probe has no record of."""
+    from normbench.runs.train import train_runs
+
+    report = train_runs(job)
+    report.probe = job.settings["probe"]["name"], job.settings["probe"]["_target_"]
+    return report
+
+
+def conclude(results: str, outcomes: Mapping[str, Outcome]) -> None:
     """Draw the figures, say what became of a sweep's jobs; raises as ``sum_up`` does."""
+    from normbench.probes.known import probe_class
+    from normbench.report.figures import draw_figures
+    from normbench.runs.train import Report, sum_up
+    from normbench.store.records import RecordStore
+
     RecordStore(Path(results)).tidy()
-    probes = {(r.probe, r.target) for r in reports.values() if isinstance(r, ProbeReport)}
+    probes = {r.probe for r in outcomes.values() if isinstance(r, Report) and r.probe}
     for probe, target in sorted(probes):
         for text in draw_figures(Path(results), probe, probe_class(target)).values():
             print(text, flush=True)
     where = f"Records: {results}/probes  figures: {results}/figures  logs: {results}/logs"
-    sum_up("measured", where, reports)
+    sum_up("measured", where, outcomes)

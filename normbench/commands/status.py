@@ -1,18 +1,25 @@
-"""``normbench status``: what the grids of a results folder have, lack and wait for."""
+"""Say what runs and where, what failed, what is missing, how long it takes."""
+
+from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from normbench.config import StoredConfig as Config
 
-from normbench.errors import UserError
-from normbench.report.status import describe
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+__all__ = ["Config", "main"]
+
+EXAMPLES = "normbench status results.dir=results\n"
 
 
 def main(cfg: DictConfig) -> None:
+    from normbench.report.status import describe
+    from normbench.store.records import nothing_recorded
+
     results = Path(cfg.results.dir)
     if not any((results / folder).is_dir() for folder in ("records", "probes", "grids")):
-        raise UserError(
-            f"results.dir={results} holds no records: train some with normbench run, "
-            "or name another folder with results.dir=DIR"
-        )
+        raise nothing_recorded(results)
     print(describe(results))

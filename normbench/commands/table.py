@@ -1,20 +1,28 @@
-"""``normbench table``: the markdown tables, from the records alone."""
+"""Write the markdown tables anew, from the records alone, and print them."""
+
+from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from normbench.config import StoredConfig as Config
 
-from normbench.errors import UserError
-from normbench.report.tables import write_tables
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+__all__ = ["Config", "main"]
+
+EXAMPLES = "normbench table results.dir=results\n"
 
 
 def main(cfg: DictConfig) -> None:
+    from normbench.errors import UserError
+    from normbench.report.tables import write_tables
+    from normbench.store.records import nothing_recorded
+
     results = Path(cfg.results.dir)
     if not (results / "records").is_dir():
-        raise UserError(
-            f"results.dir={results} holds no records: train some with normbench run, "
-            "or name another folder with results.dir=DIR"
-        )
+        raise nothing_recorded(results)
     texts = write_tables(results)
     if not texts:
         raise UserError(f"results.dir={results} holds no record that can be read")

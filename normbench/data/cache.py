@@ -19,9 +19,9 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from normbench.data.prepare import Split
+from normbench.data.dataset import Split
 from normbench.errors import UserError
-from normbench.locks import Locks
+from normbench.store.locks import Locks
 
 FORMAT = "1"  # of the files; to be raised whenever the same settings come to mean other pixels
 

@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 
 from normbench.errors import UserError
-from normbench.locks import Locks
+from normbench.store.locks import Locks
 
 
 def download_imagenette(root: Path, name: str, archive: str) -> None:

@@ -5,40 +5,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
+from normbench.data.dataset import Split
 from normbench.environment import available_cores
 from normbench.errors import UserError
 
 if TYPE_CHECKING:
-    from normbench.data.sources import Images
+    from normbench.data.source import Images
 
 FITS = ("crop", "squish")
 
 # Pillow turns other modes, such as 16-bit greyscale, into RGB by clipping them to 0..255.
 EIGHT_BIT_MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
-
-
-@dataclass(frozen=True)
-class Split:
-    """One part of a prepared dataset.
-
-    images: uint8 (N, H, W, 3); ``images.permute(0, 3, 1, 2)`` is channels last without a copy.
-    labels: int64 (N,).
-    """
-
-    images: Tensor
-    labels: Tensor
-
-    def to(self, device: torch.device | str) -> Split:
-        """The same split on a device."""
-        return Split(self.images.to(device), self.labels.to(device))
 
 
 def prepare(

@@ -8,9 +8,14 @@ vary most, and tell nothing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 
 from normbench.data.prepare import empty_images
+from normbench.data.source import Source
+from normbench.errors import UserError
 
 TINTS = 36 * np.arange(10)  # degrees around the colour circle
 DIRECTIONS = 18 * (3 * np.arange(10) % 10)  # degrees
@@ -80,3 +85,51 @@ def _draw_chunk(random: np.random.Generator, labels: np.ndarray, size: int) -> n
     colours += np.einsum("yi,nijc,xj->nyxc", tents, clutter, tents, optimize=True)
     colours += random.normal(0, NOISE, colours.shape)
     return colours
+
+
+@dataclass(frozen=True)
+class ImageArray:
+    """A split in memory: images uint8 (N, H, W, 3), labels (N,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
+        return self.images[i], int(self.labels[i])
+
+    def describe(self, i: int) -> str:
+        return f"image {i}"
+
+
+def synthetic(
+    *,
+    root: Path | None,
+    download: bool,
+    image_size: int,
+    seed: int = 0,
+    train_size: int = 2000,
+    val_size: int = 1000,
+) -> Source:
+    """Ten classes drawn from a seed: needs no file, no network and under a second."""
+    from normbench.data.drawn import CLASSES, draw
+
+    for name, value, low in (
+        ("seed", seed, 0),
+        ("train_size", train_size, 1),
+        ("val_size", val_size, 1),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise UserError(
+                f"data.source.{name}={value} is not valid: give a whole number from {low}"
+            )
+    return Source(
+        classes=CLASSES,
+        splits={
+            split: ImageArray(*draw(count, image_size, (seed, stream)))
+            for stream, (split, count) in enumerate({"train": train_size, "val": val_size}.items())
+        },
+        fingerprint=None,
+    )

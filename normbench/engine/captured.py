@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from normbench.data import Dataset, Split
+from normbench.data.dataset import Dataset, Split
 from normbench.engine.capturable import NotCapturable, capturable
 from normbench.engine.checkpoint import Checkpoint
 from normbench.engine.cuda import Stream, out_of_memory

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from normbench.records import write_atomically
+from normbench.store.files import write_atomically
 
 if TYPE_CHECKING:
     from normbench.engine.training import Result, Training

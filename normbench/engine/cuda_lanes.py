@@ -17,6 +17,7 @@ from normbench.engine.lanes import Event, failure
 # Yields, whenever it has put work in the stream's queue, the number of steps in it.
 Begin = Callable[[Any, Stream, Callable[[str], None]], Generator[int, None, Any]]
 
+MOST_LANES = 8  # that auto lets train side by side
 SECONDS_BETWEEN_LOOKS = 1e-4
 MEMORY_RESERVE = 1.25  # what has to be free for another lane, over what one was seen to take
 

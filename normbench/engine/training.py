@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from normbench.data import Dataset, Split
+from normbench.data.dataset import Dataset, Split
 from normbench.engine.augmentation import Augmentation
 from normbench.engine.checkpoint import Checkpoint
 from normbench.engine.flat import (

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from normbench.analysis.averages import array
+from normbench.analysis.groups import by_norm
+from normbench.drawing import style
+from normbench.drawing.captions import protocol_line
+from normbench.drawing.text import markdown_table
 from normbench.probes.curves import Curves, draw_curves, finished, spread
-from normbench.records import Record
-from normbench.report import style
-from normbench.report.averages import array
-from normbench.report.figures import by_norm, markdown_table, protocol_line
+from normbench.store.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

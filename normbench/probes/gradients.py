@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from normbench.analysis.averages import array
+from normbench.analysis.groups import by_norm
+from normbench.drawing import style
+from normbench.drawing.captions import protocol_line
+from normbench.drawing.panels import FEW_LAYERS, layer_legend, norm_panels
+from normbench.drawing.text import described
 from normbench.probes.probe import WatchingProbe
-from normbench.records import Record
-from normbench.report import style
-from normbench.report.averages import array
-from normbench.report.figures import (
-    FEW_LAYERS,
-    by_norm,
-    described,
-    layer_legend,
-    norm_panels,
-    protocol_line,
-)
+from normbench.store.records import Record
 
 if TYPE_CHECKING:
     import torch

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from normbench.analysis.averages import array, geometric_mean, highest, mean, stack
+from normbench.analysis.groups import by_norm
+from normbench.drawing import style
+from normbench.drawing.captions import measured_when, protocol_line
+from normbench.drawing.text import markdown_table
 from normbench.errors import UserError
 from normbench.probes.probe import WatchingProbe, check_positive
-from normbench.records import Record
-from normbench.report import style
-from normbench.report.averages import array, geometric_mean, highest, mean, stack
-from normbench.report.figures import by_norm, markdown_table, measured_when, protocol_line
+from normbench.store.records import Record
 
 if TYPE_CHECKING:
     import torch

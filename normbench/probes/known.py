@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -25,9 +24,8 @@ def known_probe(name: str) -> type[Probe]:
         UserError: if there is none.
     """
     for source in HydraConfig.get().runtime.config_sources:
-        folder = files(source.path) if source.schema == "pkg" else Path(source.path)
-        config = folder / "probe" / f"{name}.yaml"
-        if config.is_file():
+        config = Path(source.path) / "probe" / f"{name}.yaml"
+        if source.schema == "file" and config.is_file():
             return probe_class(OmegaConf.create(config.read_text()).probe._target_)
     raise UserError(
         f"no config says what the probe {name} is: put probe/{name}.yaml in a folder and name "

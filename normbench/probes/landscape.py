@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from normbench.analysis.averages import array, geometric_mean, highest, lowest, stack
+from normbench.analysis.groups import by_norm
+from normbench.drawing import style
+from normbench.drawing.captions import measured_when, protocol_line
+from normbench.drawing.text import bullets, described
 from normbench.probes.probe import WatchingProbe, check_every, check_positive
-from normbench.records import Record
-from normbench.report import style
-from normbench.report.averages import array, geometric_mean, highest, lowest, stack
-from normbench.report.figures import by_norm, described, measured_when, protocol_line
-from normbench.report.text import bullets
+from normbench.store.records import Record
 
 if TYPE_CHECKING:
     import torch

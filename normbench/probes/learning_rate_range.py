@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from normbench.analysis.groups import by_norm
+from normbench.drawing import style
+from normbench.drawing.captions import protocol_line
+from normbench.drawing.text import markdown_table
 from normbench.probes.probe import WatchingProbe, check_positive
-from normbench.records import Record
-from normbench.report import style
-from normbench.report.figures import by_norm, markdown_table, protocol_line
+from normbench.store.records import Record
 
 if TYPE_CHECKING:
     import torch

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from normbench.errors import UserError
-from normbench.records import Record
+from normbench.store.records import Record
 
 if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
 
-    from normbench.data import Dataset
+    from normbench.data.dataset import Dataset
     from normbench.engine.training import Plan
     from normbench.probes.watching import Watched
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from normbench.calculus.batch_loss import BatchLoss
-from normbench.data import Dataset
+from normbench.data.dataset import Dataset
 from normbench.engine.excursion import excursion
 from normbench.engine.training import Plan, Training, finish
 from normbench.errors import UserError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from normbench.report.text import table
+from normbench.drawing.text import table
 
 SEEDS, EPOCHS = 3, 3  # of the cell whose time is told
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+from normbench.analysis.cells import Results
+from normbench.analysis.groups import summary
+from normbench.analysis.reference import GUESSING
 from normbench.claims import CLAIMS
 from normbench.claims.evidence import Evidence
 from normbench.claims.rules import Judgement, Part
-from normbench.report.article import GUESSING
-from normbench.report.cells import Results
-from normbench.report.tables import summary
-from normbench.report.text import filled, table
+from normbench.drawing.text import filled, table
 
 HOW = (
     "A claim is made of parts, each a number and the range that it lies in if the claim holds. A "

@@ -7,98 +7,11 @@ import io
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from normbench.report.article import DECIMALS, RUNS, ArticleCell, calibrated_on
-from normbench.report.cells import Cell, Results
-from normbench.report.tables import norm_rank, summary
-from normbench.report.text import filled, table
-from normbench.report.welch import Estimate, Sample, difference, spearman
-
-ENOUGH_TO_RANK = 4  # norms
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A measure of a cell, ours and the article's; None where it is not known.
-
-    apart: ours minus the article's; for losses, of their logarithms.
-    """
-
-    ours: Sample | None
-    article: Sample | None
-    apart: Estimate | None
-
-    @property
-    def agrees(self) -> bool:
-        return self.apart is not None and self.apart.could_be_zero
-
-
-@dataclass(frozen=True)
-class Row:
-    """A cell, ours and the article's."""
-
-    cell: Cell
-    accuracy: Pair
-    loss: Pair
-
-    @property
-    def calibrated(self) -> bool:
-        return calibrated_on(self.cell.model, self.cell.norm)
-
-
-def compare(results: Results, article: Iterable[ArticleCell]) -> list[Row]:
-    """Every cell of the results and of the article, in the tables' order."""
-    theirs = {(c.model, c.norm, c.batch_size, c.lr): c for c in article}
-    models = list(dict.fromkeys(model for model, *_ in [*results.cells, *theirs]))
-    keys = sorted(
-        results.cells.keys() | theirs.keys(),
-        key=lambda k: (models.index(k[0]), norm_rank(k[1]), -k[2], -k[3]),
-    )
-    return [_row(results.cells.get(key) or Cell(*key, seeds=()), theirs.get(key)) for key in keys]
-
-
-def _row(cell: Cell, article: ArticleCell | None) -> Row:
-    accuracy = article and _published(article.accuracy_mean, article.accuracy_std)
-    loss = article and _published(article.loss_mean, article.loss_std)
-    return Row(
-        cell,
-        Pair(cell.accuracy, accuracy, _apart(cell.accuracy, accuracy)),
-        Pair(cell.loss, loss, _apart(cell.loss and cell.loss.log(), loss and loss.log())),
-    )
-
-
-def _published(mean: float | None, std: float | None) -> Sample | None:
-    return None if mean is None else Sample(mean, std, RUNS, unit=10**-DECIMALS)
-
-
-def _apart(ours: Sample | None, article: Sample | None) -> Estimate | None:
-    return difference(ours, article) if ours and article else None
-
-
-def rank_correlations(
-    rows: Iterable[Row],
-) -> dict[tuple[str, int, float], tuple[int, float | None]]:
-    """How alike norms rank within a cell, by accuracy.
-
-    Returns:
-        (model, batch size, learning rate) -> how many norms have both numbers, and Spearman's rank
-        correlation, if they are enough.
-    """
-    pairs: dict[tuple[str, int, float], list[Pair]] = {}
-    for row in rows:
-        if row.accuracy.ours and row.accuracy.article:
-            cell = row.cell
-            pairs.setdefault((cell.model, cell.batch_size, cell.lr), []).append(row.accuracy)
-    return {
-        key: (
-            len(of),
-            spearman([p.ours.mean for p in of], [p.article.mean for p in of])
-            if len(of) >= ENOUGH_TO_RANK
-            else None,
-        )
-        for key, of in pairs.items()
-    }
+from normbench.analysis.cells import Results
+from normbench.analysis.comparison import ENOUGH_TO_RANK, Pair, Row, rank_correlations
+from normbench.analysis.groups import summary
+from normbench.drawing.text import filled, table
 
 
 def markdown(results: Results, rows: Sequence[Row]) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from normbench.report import style
-from normbench.report.article import calibrated_on
-from normbench.report.cells import Results
-from normbench.report.comparison import Row
-from normbench.report.tables import norm_rank, setting
-from normbench.report.welch import Sample
+from normbench.analysis.cells import Results
+from normbench.analysis.comparison import Row
+from normbench.analysis.groups import norm_rank, setting
+from normbench.analysis.reference import calibrated_on
+from normbench.analysis.welch import Sample
+from normbench.drawing import style
 
 COLUMNS = 2
 APART = 0.15  # ours and the article's, from the middle of a norm's row

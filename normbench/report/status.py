@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from normbench.locks import Holder, Locks
-from normbench.probes.stored import read_probe, stored_probes
-from normbench.processes import alive
-from normbench.progress import duration
-from normbench.records import read_all
-from normbench.report.text import table
+from normbench.drawing.text import table
+from normbench.runs.progress import duration
+from normbench.store.locks import Holder, Locks
+from normbench.store.probe_records import read_probe, stored_probes
+from normbench.store.processes import alive
+from normbench.store.records import read_all
 
 SILENT = 30.0  # seconds without a sign of life that are worth a word
 LISTED = 20  # lines of one kind; more are counted

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from normbench.records import Record, read_all, write_atomically
-from normbench.report.settings import canonical, differences
-from normbench.report.text import table
-from normbench.report.welch import Sample
-
-ARTICLE_ORDER = (
-    "none", "batchnorm", "batchnorm_eps", "running_batchnorm",
-    "layernorm", "groupnorm", "ws_groupnorm", "ws_bcn",
-)  # fmt: skip
+from normbench.analysis.differences import canonical, differences
+from normbench.analysis.groups import groups, norm_groups, notes, protocol_of, summary
+from normbench.analysis.welch import Sample
+from normbench.drawing.text import table
+from normbench.store.files import write_atomically
+from normbench.store.records import Record, RecordStore, read_all
 
 
 def write_tables(results: Path) -> dict[Path, str]:
@@ -33,6 +29,18 @@ def write_tables(results: Path) -> dict[Path, str]:
         texts[path] = f"# {model} on {data}\n\n" + "\n".join(_protocols(records))
         write_atomically(path, texts[path])
     return texts
+
+
+def print_tables(store: RecordStore, keys: Iterable[str]) -> None:
+    """Print the tables of what some runs came to, one for each model and norm."""
+    protocols: dict[str, list[Record]] = {}
+    for record in store.read_many(keys).values():
+        protocols.setdefault(canonical(record["config"]), []).append(record)
+    for records in protocols.values():
+        config = records[0]["config"]
+        for heading, text in norm_tables(records):
+            what = f"{config['model']['name']} on {config['data']['name']}: {heading}"
+            print(f"\n{what}\n\n{text}\n", flush=True)
 
 
 def norm_table(records: list[Record]) -> str:
@@ -85,44 +93,6 @@ def norm_tables(records: list[Record]) -> Iterable[tuple[str, str]]:
         yield heading, norm_table(group)
 
 
-def norm_groups(records: list[Record]) -> Iterable[tuple[str, list[Record]]]:
-    """Heading and records for each norm among records of one protocol, in the article's order."""
-    for name, of_name in sorted(
-        groups(records, lambda r: r["config"]["norm"]["name"]), key=lambda g: norm_rank(g[0])
-    ):
-        variants = groups(of_name, lambda r: canonical(r["config"]["norm"]))
-        labels = differences([group[0]["config"]["norm"] for _, group in variants])
-        for (_, group), label in zip(variants, labels, strict=True):
-            yield f"{name} ({label})" if label else name, group
-
-
-def protocol_of(record: Record) -> dict[str, Any]:
-    """The settings that a record shares with those of other norms and cells."""
-    return {k: v for k, v in record["config"].items() if k not in ("norm", "grid")}
-
-
-def setting(records: Sequence[Record]) -> str:
-    """What records of one protocol have in common, in a line that tells nothing of hardware."""
-    config = records[0]["config"]
-    train = config["train"]
-    return (
-        f"{train['epochs']} epochs, {config['optimizer']['name']}, {config['schedule']['name']}, "
-        f"{config['data']['image_size']} px, {train['precision']}; validation split after the last "
-        f"epoch, mean ± standard deviation over seeds."
-    )
-
-
-def summary(records: Sequence[Record]) -> str:
-    """What records of one protocol have in common, and where they were measured."""
-    devices = sorted({r["environment"]["device"] for r in records})
-    commits = sorted({r["environment"]["commit"] or "release" for r in records})
-    versions = sorted({r["environment"]["normbench"] for r in records})
-    return (
-        f"{setting(records)} Measured on {', '.join(devices)} with "
-        f"normbench {', '.join(versions)} ({', '.join(commits)})."
-    )
-
-
 def _measured(cell: list[Record], measure: str) -> list[float]:
     return [r["epochs"][-1][measure] for r in cell if r["status"] == "finished"]
 
@@ -133,36 +103,6 @@ def _mean(values: list[float]) -> float | None:
 
 def _mean_std(values: list[float]) -> str:
     return str(Sample.of(values) or "diverged")
-
-
-def notes(cell: Sequence[Record], seeds: Iterable[int]) -> str:
-    """What a reader must know of a row: which of the runs that it should have diverged or lack."""
-    wanted = {*seeds, *(r["seed"] for r in cell)}
-    diverged = sorted(r["seed"] for r in cell if r["status"] == "diverged")
-    finished = len(cell) - len(diverged)
-    parts = []
-    if finished < len(wanted):
-        parts.append(f"{finished} of {len(wanted)} runs")
-    if diverged:
-        names = ", ".join(map(str, diverged))
-        parts.append(f"seed{'s' if len(diverged) > 1 else ''} {names} diverged")
-    return "; ".join(parts)
-
-
-def norm_rank(name: str) -> tuple[int, str]:
-    """Sorts norms into the article's order, others after them by name."""
-    known = name in ARTICLE_ORDER
-    return (ARTICLE_ORDER.index(name) if known else len(ARTICLE_ORDER), name)
-
-
-def groups(
-    records: Iterable[Record], key: Callable[[Record], Hashable]
-) -> list[tuple[Any, list[Record]]]:
-    """Records by key, both sorted, so that files do not depend on the order of reading."""
-    groups: dict[Any, list[Record]] = {}
-    for record in sorted(records, key=lambda r: (r["seed"], r["key"])):
-        groups.setdefault(key(record), []).append(record)
-    return sorted(groups.items(), key=lambda item: item[0])
 
 
 def _file_name(name: str) -> str:

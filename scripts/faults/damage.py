@@ -14,7 +14,7 @@ from pathlib import Path
 
 from faults.images import write_folder
 from faults.trial import ONE, SWEEP, NotHere, Trial, fault, measured, same
-from normbench.records import RecordStore
+from normbench.store.records import RecordStore
 
 FOLDER = ["data", "data=imagefolder", "data.root=images"]
 
@@ -226,6 +226,6 @@ def _flatten(folder: Path) -> None:
 def _silenced():
     import logging
 
-    log = logging.getLogger("normbench.records")
+    log = logging.getLogger("normbench.store.records")
     log.disabled = True
     return log

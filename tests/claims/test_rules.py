@@ -6,6 +6,8 @@ import pytest
 from made_up import record, results, runs
 from scipy import stats
 
+from normbench.analysis.reference import GUESSING
+from normbench.analysis.welch import Estimate
 from normbench.claims.evidence import Evidence
 from normbench.claims.rules import (
     CONTRADICTED,
@@ -22,8 +24,6 @@ from normbench.claims.rules import (
     matches,
     some,
 )
-from normbench.report.article import GUESSING
-from normbench.report.welch import Estimate
 
 CELL = (128, 0.01)
 

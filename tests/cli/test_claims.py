@@ -2,7 +2,7 @@
 
 from made_up import probe_record, runs, stored
 
-from normbench.probes.stored import probe_store
+from normbench.store.probe_records import probe_store
 
 
 def test_it_writes_what_it_prints_and_the_same_bytes_each_time(normbench_command):

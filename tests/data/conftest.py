@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from normbench.data import load_dataset
+from normbench.data.load import load_dataset
 
 CONFIGS = Path(__file__).parents[2] / "normbench" / "configs" / "data"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from normbench.data import load_dataset
+from normbench.data.load import load_dataset
 from normbench.errors import UserError
 
 

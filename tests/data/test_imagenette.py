@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torchvision.datasets import Imagenette
 
-from normbench.data import load_dataset
-from normbench.data.sources import IMAGENETTE_CLASSES, IMAGENETTE_FOLDERS
+from normbench.data.imagenette import IMAGENETTE_CLASSES, IMAGENETTE_FOLDERS
+from normbench.data.load import load_dataset
 from normbench.errors import UserError
 
 

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, Resize
 
-from normbench.data import load_dataset
+from normbench.data.load import load_dataset
 from normbench.data.prepare import fit_image
 from normbench.errors import UserError
 
@@ -42,7 +42,8 @@ def decoded(settings) -> int:
 
 def in_another_process(code: str, settings) -> subprocess.Popen:
     head = f"""
-        from normbench.data import cache, load_dataset
+        from normbench.data import cache
+        from normbench.data.load import load_dataset
         settings = {settings!r}
     """
     return subprocess.Popen(

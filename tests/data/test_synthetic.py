@@ -4,7 +4,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from normbench.data import load_dataset
+from normbench.data.load import load_dataset
 from normbench.errors import UserError
 
 

@@ -8,20 +8,21 @@ import pytest
 import small_runs
 import torch
 from hydra import compose, initialize_config_module
+from normbench.assemble import checkpoint_of
 from small_runs import MODEL, dataset
 from stand_in_cuda import StandInStream
 from torch import nn
 
-from normbench.assemble import checkpoint_of
-from normbench.config import outcome_settings, register_schema
+from normbench.config import register_schema
 from normbench.engine import checkpoint as module
 from normbench.engine.captured import CapturedTraining
 from normbench.engine.checkpoint import Checkpoint, state_of
 from normbench.engine.schedules import constant, one_cycle
 from normbench.engine.training import Training, finish, run, train
-from normbench.grid import runs_of
 from normbench.models import build_model
 from normbench.models.cnn4 import CNN4
+from normbench.runs.missing import runs_of
+from normbench.settings import outcome_settings
 
 CPU = torch.device("cpu")
 DATA = dataset()

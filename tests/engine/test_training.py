@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from small_runs import dataset, split
 from torch import nn
 
-from normbench.data import Dataset
+from normbench.data.dataset import Dataset
 from normbench.engine.schedules import Schedule, constant, one_cycle
 from normbench.engine.training import Training, finish, train
 from normbench.models.cnn4 import CNN4

@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from normbench.report.calibration import PATTERNS, candidates, render, targets
+from normbench.analysis.candidates import PATTERNS, candidates, targets
+from normbench.report.calibration import render
 
 DEFAULT = {
     "data": {"name": "imagenette", "image_size": 64},

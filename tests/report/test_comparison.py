@@ -9,9 +9,10 @@ import pytest
 from made_up import CELLS, record, results, runs
 from scipy import stats
 
+from normbench.analysis.comparison import compare, rank_correlations
+from normbench.analysis.reference import ArticleCell
 from normbench.report import comparison_figure
-from normbench.report.article import ArticleCell
-from normbench.report.comparison import as_csv, compare, markdown, rank_correlations
+from normbench.report.comparison import as_csv, markdown
 
 NORMS = ("none", "batchnorm", "batchnorm_eps", "layernorm", "groupnorm", "ws_bcn")
 

@@ -6,11 +6,12 @@ import os
 import pytest
 from made_up import record_of
 
-from normbench import locks
-from normbench.grid import Run, announce
-from normbench.locks import Locks
-from normbench.probes.stored import probe_store
+from normbench.grid import Run
 from normbench.report.status import describe
+from normbench.runs.missing import announce
+from normbench.store import locks
+from normbench.store.locks import Locks
+from normbench.store.probe_records import probe_store
 
 SETTINGS = {
     "data": {"name": "synthetic"},

@@ -1,0 +1,74 @@
+"""The article's own numbers, as far as they are known: ``reference/article_tables.csv``."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from normbench.places import read_config
+
+RUNS = 3  # behind each of the article's cells
+DECIMALS = 2  # that its numbers are rounded to
+GUESSING = 0.1  # accuracy with its data's ten classes of about the same size
+
+# Model -> the norms whose cells the protocol was calibrated on. Any other cell is a prediction.
+CALIBRATED_ON = {"cnn4": ("none", "batchnorm", "layernorm")}
+
+
+@dataclass(frozen=True)
+class ArticleCell:
+    """A row of one of the article's tables: mean and standard deviation over ``RUNS`` runs.
+
+    None: not known.
+    """
+
+    model: str
+    norm: str
+    batch_size: int
+    lr: float
+    accuracy_mean: float | None
+    accuracy_std: float | None
+    loss_mean: float | None
+    loss_std: float | None
+
+
+@cache
+def article_norms() -> tuple[str, ...]:
+    """The norms of the article's tables and those set beside them, in the tables' order.
+
+    ``configs/article.yaml`` lists them.
+    """
+    chosen = [entry for entry in read_config("article").defaults if not isinstance(entry, str)]
+    return tuple(
+        option
+        for entry in chosen
+        for group, option in entry.items()
+        if str(group).startswith("norm@")
+    )
+
+
+def calibrated_on(model: str, norm: str) -> bool:
+    """Whether the article's cells of this model and norm decided on the protocol."""
+    return norm in CALIBRATED_ON.get(model, ())
+
+
+@cache
+def article_cells() -> tuple[ArticleCell, ...]:
+    """Every cell whose numbers are known, in the file's order."""
+    file = resources.files("normbench") / "reference" / "article_tables.csv"
+    rows = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+    return tuple(
+        ArticleCell(
+            row["model"],
+            row["norm"],
+            int(row["batch_size"]),
+            float(row["lr"]),
+            *(
+                float(row[name]) if row[name] else None
+                for name in ("accuracy_mean", "accuracy_std", "loss_mean", "loss_std")
+            ),
+        )
+        for row in rows
+    )

@@ -1,0 +1,90 @@
+"""What can be told wrong in a config without torch or data, each in one line of a UserError."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from omegaconf import DictConfig
+
+from normbench.config import AXES, SPLITS
+from normbench.errors import UserError
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+CHECKPOINTS = ("auto", "always", "never")
+DEVICES = ("auto", "cpu", "cuda")
+AUGMENTATIONS = ("none", "flip", "crop")
+
+EXAMPLES = {"batch_size": "[128,2]", "lr": "[0.01,0.001]", "seeds": "[0,1,2]"}
+
+
+def check_training(cfg: DictConfig) -> None:
+    """Raise UserError for what is wrong with the settings of any training (a ``JobConfig``)."""
+    check_train(cfg.train)
+    check_choice("train.checkpoint", cfg.train.checkpoint, CHECKPOINTS)
+    check_choice("device", cfg.device, DEVICES)
+    check_choice("data.augment", cfg.data.augment, AUGMENTATIONS)
+    check_count("engine.lanes", cfg.engine.lanes)
+    check_count("engine.threads", cfg.engine.threads)
+    check_count("engine.cores", cfg.engine.cores)
+    if not cfg.norm.name or not cfg.norm.name.strip():
+        raise UserError("norm.name is empty: give the norm a name for records and tables")
+
+
+def check_train(train: DictConfig) -> None:
+    """Raise UserError for a number of epochs or a precision that makes no sense."""
+    if train.epochs < 1:
+        raise UserError(f"train.epochs={train.epochs} is not valid: train at least 1 epoch")
+    check_choice("train.precision", train.precision, PRECISIONS)
+
+
+def check_grid(grid: DictConfig) -> None:
+    """Raise UserError unless every axis of the grid has values, each valid, none twice."""
+    for axis, low, remedy in (
+        ("batch_size", 1, "whole numbers from 1"),
+        ("lr", None, "positive numbers"),
+        ("seeds", 0, "whole numbers from 0"),
+    ):
+        values = list(grid[axis])
+        if not values:
+            raise UserError(f"grid.{axis} is empty: give {remedy}, such as {EXAMPLES[axis]}")
+        for value in values:
+            valid = (value > 0 and math.isfinite(value)) if low is None else value >= low
+            if not valid:
+                raise UserError(f"grid.{axis}={value} is not valid: give {remedy}")
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise UserError(f"grid.{axis} has {twice[0]} more than once: name each value once")
+
+
+def check_split(grid: DictConfig) -> None:
+    """Raise UserError unless a grid is cut in a way that there is, and its part is one of it."""
+    check_choice("grid.split", grid.split, SPLITS)
+    for axis in AXES:
+        if not set(grid.part[axis] or []) <= set(grid[axis]):
+            raise UserError(f"grid.part.{axis}={grid.part[axis]} is not part of grid.{axis}")
+
+
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
+    """Raise UserError unless a setting's value is one of its choices."""
+    if value not in choices:
+        raise UserError(f"{name}={value} is not known: choose {', '.join(choices)}")
+
+
+def check_count(name: str, value: Any, auto: bool = True) -> None:
+    """Raise UserError unless value is a whole number from 1 or, where that is meant, ``auto``."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not (auto and value == "auto") and not (whole and value >= 1):
+        what = "auto or a whole number from 1" if auto else "whole numbers from 1"
+        raise UserError(f"{name}={value} is not valid: give {what}")
+
+
+def check_batch_sizes(batch_sizes: Iterable[int], images: int) -> None:
+    """Raise UserError for a batch size that a training set of so many images cannot fill."""
+    for batch_size in batch_sizes:
+        if batch_size > images:
+            raise UserError(
+                f"batch size {batch_size} is larger than the training set ({images} images): "
+                "choose a smaller one"
+            )

@@ -1,0 +1,142 @@
+"""Imagenette: https://github.com/fastai/imagenette"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from normbench.data.folders import (
+    ImageFiles,
+    class_folders,
+    inventory,
+    listed,
+    require_folder,
+    sha256,
+)
+from normbench.data.source import Source
+from normbench.errors import UserError
+
+log = logging.getLogger(__name__)
+
+# WordNet's identifiers, which name the folders, in the order of the labels.
+IMAGENETTE_CLASSES = {
+    "n01440764": "tench",
+    "n02102040": "English springer",
+    "n02979186": "cassette player",
+    "n03000684": "chain saw",
+    "n03028079": "church",
+    "n03394916": "French horn",
+    "n03417042": "garbage truck",
+    "n03425413": "gas pump",
+    "n03445777": "golf ball",
+    "n03888257": "parachute",
+}
+IMAGENETTE_COUNTS = {"train": 9469, "val": 3925}
+# Version 1 evaluated on the images of these classes in ImageNet's own validation set, and trained
+# on the others. Version 2 holds the same images, dealt anew.
+IMAGENETTE1_VAL = "ILSVRC2012_val_"
+# torchvision's names of the archives -> the folders they unpack to
+IMAGENETTE_FOLDERS = {"160px": "imagenette2-160", "320px": "imagenette2-320", "full": "imagenette2"}
+
+
+def imagenette(
+    *,
+    root: Path | None,
+    download: bool,
+    image_size: int,
+    archive: str = "160px",
+    version: int = 2,
+) -> Source:
+    """Imagenette v2, ten easily told classes of ImageNet, in torchvision's layout.
+
+    Args:
+        root: the folder that holds (or, downloaded, will hold) ``imagenette2-160`` or its like.
+        archive: ``160px``, ``320px`` (the shorter side) or ``full``.
+        version: whose split; 2 is that of the folders (9,469 images to train on, 3,925 to
+            evaluate), 1 that of Imagenette's first version, until December 2019 (12,894 and 500).
+    """
+    if version not in (1, 2):
+        raise UserError(f"data.source.version={version} is not known: choose 1 or 2")
+    if archive not in IMAGENETTE_FOLDERS:
+        raise UserError(
+            f"data.source.archive={archive} is not known: choose {', '.join(IMAGENETTE_FOLDERS)}"
+        )
+    folder = _imagenette_folder(root, download, archive)
+    splits = {}
+    for split, official in IMAGENETTE_COUNTS.items():
+        found, samples = class_folders(folder / split)
+        missing = IMAGENETTE_CLASSES.keys() - set(found)
+        if missing:
+            raise UserError(
+                f"{folder / split} lacks the class folders {listed(missing)}: the copy of "
+                f"Imagenette is not complete; remove {folder} and get it again"
+            )
+        strange = set(found) - IMAGENETTE_CLASSES.keys()
+        if strange:
+            raise UserError(
+                f"{folder / split} holds {listed(strange)}, not among Imagenette's ten classes: "
+                "remove it, or use data=imagefolder for a dataset of your own"
+            )
+        if len(samples) != official:
+            log.warning(
+                "%s holds %s images where Imagenette has %s",
+                folder / split,
+                f"{len(samples):,}",
+                f"{official:,}",
+            )
+        splits[split] = samples
+    if version == 1:
+        both = sorted(splits["train"] + splits["val"], key=lambda s: (s[1], Path(s[0]).name))
+        evaluated = [Path(path).name.startswith(IMAGENETTE1_VAL) for path, _ in both]
+        for name, wanted in (("train", False), ("val", True)):
+            splits[name] = [
+                s for s, is_val in zip(both, evaluated, strict=True) if is_val == wanted
+            ]
+    return Source(
+        classes=tuple(IMAGENETTE_CLASSES.values()),
+        splits={split: ImageFiles(samples) for split, samples in splits.items()},
+        fingerprint=sha256(inventory(folder, splits["train"] + splits["val"])),
+    )
+
+
+def _default_root() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("normbench") / "datasets"
+
+
+def _imagenette_folder(root: Path | None, download: bool, archive: str) -> Path:
+    """The folder that holds train/ and val/, downloaded where that is needed and allowed."""
+    name = IMAGENETTE_FOLDERS[archive]
+    if root is None:
+        root = _default_root()
+    else:
+        require_folder(root)
+    folder = root / name
+    if folder.is_dir():
+        return folder
+    if (root / "train").is_dir():
+        of = {folder: archive for archive, folder in IMAGENETTE_FOLDERS.items()}.get(
+            root.resolve().name
+        )
+        raise UserError(
+            f"data.root={root} holds train/ itself, not {name}/: did you mean "
+            + (f"data.root={root.resolve().parent} data.source.archive={of}" if of else "")
+            + ("" if of else f"its parent, with this folder renamed to {name}, or data=imagefolder")
+            + "?"
+        )
+    given = root != _default_root()
+    if given and any(not entry.name.startswith(".") for entry in root.iterdir()):
+        raise UserError(
+            f"data.root={root} holds no {name} but other things: give the folder that holds "
+            f"{name}, or an empty one to download it to"
+        )
+    if not download:
+        raise UserError(
+            f"{folder} does not exist: set data.root (or NORMBENCH_DATA) to the folder that holds "
+            f"{name}, or data.download=true"
+        )
+    from normbench.data.download import download_imagenette
+
+    download_imagenette(root, name, archive)
+    return folder

@@ -1,0 +1,173 @@
+"""From a data config to a prepared dataset."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from normbench.data import cache
+from normbench.data.dataset import Dataset
+from normbench.data.prepare import FITS, prepare
+from normbench.data.progress import Progress, preparation_progress
+from normbench.data.source import Source
+from normbench.errors import UserError
+from normbench.store.keys import stable
+
+SETTINGS = ("name", "source", "root", "cache", "download", "image_size", "fit", "mean", "std")
+
+
+class Datasets:
+    """The datasets that a command has open, each opened once, with a word while one is prepared."""
+
+    def __init__(self) -> None:
+        self.opened: dict[str, Dataset] = {}
+
+    def open(self, settings: Mapping[str, Any], device: str = "cpu") -> Dataset:
+        """The dataset of a data config, as plain values, on a device."""
+        key = f"{device} {json.dumps(settings, sort_keys=True)}"
+        if key not in self.opened:
+            with preparation_progress() as progress:
+                self.opened[key] = load_dataset(settings, progress).to(device)
+        return self.opened[key]
+
+
+def load_dataset(settings: Mapping[str, Any], progress: Progress | None = None) -> Dataset:
+    """Open the dataset that a data config describes, preparing it first where that is needed.
+
+    Args:
+        settings: what a file in ``configs/data`` holds, as plain values.
+        progress: called as ``progress(done, total, what)`` while images are decoded.
+
+    Returns:
+        Tensors in memory-mapped files that every process on the machine shares, or, for sources
+        that are drawn rather than read, in memory.
+
+    Raises:
+        UserError: for settings that are wrong, data that is missing or damaged, or a cache folder
+            that cannot be written.
+    """
+    settings = _checked(settings)
+    size, fit = settings["image_size"], settings["fit"]
+    source = open_source(settings)
+    splits, digests = {}, []
+    for name in ("train", "val"):
+        make = partial(
+            prepare,
+            source.splits[name],
+            len(source.classes),
+            size,
+            fit,
+            _named(progress, f"preparing {settings['name']} {name}"),
+        )
+        if source.fingerprint is None:
+            split = make()
+            digest = cache.digest(split)
+        else:
+            about = {
+                "data": json.dumps(
+                    [stable(settings["source"]), source.fingerprint], sort_keys=True, default=str
+                ),
+                "image_size": str(size),
+                "fit": fit,
+                "classes": json.dumps(source.classes),
+                "split": name,
+            }
+            key = hashlib.sha256(json.dumps([cache.FORMAT, about]).encode()).hexdigest()[:16]
+            file = f"{settings['name']}-{size}px-{fit}-{name}-{key}.safetensors"
+            split, digest = cache.load(_cache_folder(settings) / file, about, make)
+        splits[name] = split
+        digests.append(digest)
+    return Dataset(
+        name=settings["name"],
+        classes=source.classes,
+        digest=hashlib.sha256("".join(digests).encode()).hexdigest(),
+        identity=source.identity,
+        **splits,
+    )
+
+
+def _named(progress: Progress | None, what: str) -> Callable[[int, int], Any] | None:
+    return progress and (lambda done, total: progress(done, total, what))
+
+
+def _cache_folder(settings: Mapping[str, Any]) -> Path:
+    if settings["cache"]:
+        return Path(os.path.expanduser(settings["cache"]))
+    from platformdirs import user_cache_path
+
+    return user_cache_path("normbench") / "prepared"
+
+
+def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, or a UserError that names the one that is wrong."""
+    settings = dict(settings)
+    for key in SETTINGS:
+        if key not in settings:
+            raise UserError(f"data.{key} is missing: the files in configs/data show every setting")
+    if not re.fullmatch(r"\w[\w.-]*", str(settings["name"])):
+        raise UserError(
+            f"data.name={settings['name']} is not valid: use letters, digits, '_', '-' and '.', "
+            "as it becomes part of file names"
+        )
+    size = settings["image_size"]
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise UserError(f"data.image_size={size} is not valid: give a whole number of pixels")
+    if settings["fit"] not in FITS:
+        raise UserError(f"data.fit={settings['fit']} is not known: choose {' or '.join(FITS)}")
+    for key, low in (("mean", -math.inf), ("std", 0.0)):
+        values = settings[key]
+        if not (
+            isinstance(values, list | tuple)
+            and len(values) == 3
+            and all(isinstance(v, int | float) and low < v < math.inf for v in values)
+        ):
+            what = "numbers above 0" if key == "std" else "numbers"
+            raise UserError(f"data.{key}={values} is not valid: give three {what}, red green blue")
+    return settings
+
+
+def open_source(settings: Mapping[str, Any]) -> Source:
+    """The raw dataset that a data config describes: calls the function that it names.
+
+    Raises:
+        UserError: as load_dataset does.
+    """
+    import inspect
+
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    settings = _checked(settings)
+    target = settings["source"]
+    if not isinstance(target, Mapping) or "_target_" not in target:
+        raise UserError("data.source has no _target_: name the function that opens the dataset")
+    common = {
+        "root": Path(os.path.expanduser(settings["root"])) if settings["root"] else None,
+        "download": bool(settings["download"]),
+        "image_size": settings["image_size"],
+    }
+    try:
+        function = instantiate(dict(target))
+        inspect.signature(function).bind(**common)
+    except InstantiationException as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"data.source cannot be used: {reason}") from error
+    except (TypeError, ValueError) as error:  # ValueError: its own settings, or not a function
+        raise UserError(
+            f"data.source does not fit {target['_target_']} ({error.__cause__ or error}): "
+            "check its settings, and that _partial_ is true"
+        ) from error
+    source = function(**common)
+    if not hasattr(source, "splits"):
+        raise UserError(
+            f"data.source={target['_target_']} returned a {type(source).__name__}, not a Source: "
+            "normbench.data.source says how to write one"
+        )
+    return source

@@ -1,0 +1,199 @@
+"""What a command that trains needs, resolved once: nothing below it reads a config."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from normbench import parts
+from normbench.checks import check_batch_sizes, check_grid, check_split, check_training
+from normbench.data.dataset import Dataset
+from normbench.data.load import Datasets
+from normbench.engine.cuda_lanes import MOST_LANES
+from normbench.engine.lanes import prepare_processes
+from normbench.environment import available_cores
+from normbench.errors import UserError
+from normbench.grid import Grid, Run
+from normbench.parts import check_parts
+from normbench.settings import Settings, drop_replaced_settings, outcome_settings, plain
+from normbench.store.probe_records import probe_store
+from normbench.store.records import RecordStore
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How runs are trained, in whatever process: small, and can be pickled.
+
+    Attributes:
+        source: the data config, from which lanes that are processes open the data themselves.
+        device: cpu or cuda.
+        threads: CPU threads of each run.
+        results: the folder that keeps checkpoints; None: none are kept.
+        checkpoint_always: after every epoch, not only after long ones.
+        limit: how many images of each split to use; None: all. For benchmarks.
+    """
+
+    source: Mapping[str, Any]
+    device: str
+    threads: int
+    results: Path | None = None
+    checkpoint_always: bool = False
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model and norm on a grid, or a part of it.
+
+    Attributes:
+        settings: what can change the outcome of its runs.
+        grid: what the command covers.
+        part: what of it this job is to train.
+        data: prepared, on the device.
+        recipe: how runs are trained.
+        lanes: how many runs train side by side.
+        adaptive: whether on CUDA there may be less, as the runs' sizes ask for.
+        store: where records are.
+        force: train runs that have a record, too.
+    """
+
+    settings: Settings
+    grid: Grid
+    part: Grid
+    data: Dataset
+    recipe: Recipe
+    lanes: int
+    adaptive: bool
+    store: RecordStore
+    force: bool
+
+    @property
+    def runs(self) -> list[Run]:
+        return self.part.runs(self.settings)
+
+    @property
+    def is_part(self) -> bool:
+        return self.part != self.grid
+
+    def steps(self, batch_size: int) -> int:
+        """Training steps of a run."""
+        return len(self.data.train.labels) // batch_size * self.settings["train"]["epochs"]
+
+    def of(self, axes: dict[str, Any]) -> Job:
+        """The job of a part: a value for each axis that is cut."""
+        return replace(self, part=self.grid.part({axis: [v] for axis, v in axes.items()}))
+
+
+def resolve(
+    cfg: DictConfig, overrides: Sequence[str], datasets: Datasets, here: bool = True
+) -> Job:
+    """Check a config and find everything that it names.
+
+    Args:
+        cfg: of a command that trains, without ``grid`` where it has none of its own (``bench``).
+        overrides: what was typed, the choices of a sweep among it.
+        datasets: those that are open; the job's is opened, and prepared if need be.
+        here: whether this process is to train; if not, its device is another's.
+
+    Raises:
+        UserError: for whatever is wrong with the config, the data or the results folder.
+    """
+    check_training(cfg)
+    if "grid" in cfg:
+        check_grid(cfg.grid)
+        check_split(cfg.grid)
+    drop_replaced_settings(cfg, overrides)
+    config = plain(cfg)
+    device = _device(config["device"]) if here else "cpu"
+    precision = _precision(config["train"]["precision"], device)
+    check_parts(outcome_settings(config, precision), num_classes=10)
+    data = datasets.open(config["data"], device)
+    settings = outcome_settings(config, precision, data.identity)
+    grid = Grid.of(config["grid"]) if "grid" in config else Grid((), (), ())
+    check_batch_sizes(grid.batch_size, len(data.train.labels))
+
+    results = Path(config["results"]["dir"])
+    store = RecordStore(results)
+    if "probe" in settings:
+        store = probe_store(results, settings["probe"]["name"])
+    store.make_writable()
+    # a run's last bits may depend on its threads, which must not depend on how the grid is split
+    runs = len(grid.runs(settings)) or sys.maxsize
+    lanes, threads = split_cores(config["engine"], runs, device)
+    checkpoint = config["train"]["checkpoint"]
+    return Job(
+        settings=settings,
+        grid=grid,
+        part=grid.part(config["grid"]["part"]) if "grid" in config else grid,
+        data=data,
+        recipe=Recipe(
+            source=config["data"],
+            device=device,
+            threads=threads,
+            results=None if checkpoint == "never" else results,
+            checkpoint_always=checkpoint == "always",
+        ),
+        lanes=lanes,
+        adaptive=config["engine"]["lanes"] == "auto",
+        store=store,
+        force=config.get("force", False),
+    )
+
+
+def _device(name: str) -> str:
+    """What ``device`` comes to, cpu or cuda, ready for lanes.
+
+    Raises:
+        UserError: for device=cuda without CUDA.
+    """
+    # hardware queues for the streams of so many lanes; read when CUDA starts
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: torch sees no CUDA device here; use device=cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    prepare_lanes(name)
+    return name
+
+
+def prepare_lanes(device: str) -> None:
+    """Start, in the background, what takes a while before lanes can train."""
+    if device == "cpu":
+        prepare_processes([parts.__name__])
+
+
+def _precision(name: str, device: str) -> str:
+    """What ``train.precision`` comes to: fp32, bf16 or fp16."""
+    if name == "auto":
+        return "bf16" if device == "cuda" else "fp32"
+    return name
+
+
+def split_cores(engine: dict[str, Any], runs: int, device: str) -> tuple[int, int]:
+    """How many lanes train side by side, and with how many CPU threads each.
+
+    The threads follow from the machine and the whole grid, never from what is still missing: a
+    run's last bits may depend on them. One thread a lane is best as long as there are runs for
+    every core, since small kernels do not fill more.
+
+    Args:
+        engine: lanes, threads and cores, each a number or ``auto``.
+        runs: of the whole grid.
+    """
+    cores = available_cores() if engine["cores"] == "auto" else engine["cores"]
+    lanes, threads = engine["lanes"], engine["threads"]
+    if device == "cuda":
+        lanes = min(runs, MOST_LANES) if lanes == "auto" else lanes
+        return lanes, cores if threads == "auto" else threads
+    if threads == "auto":
+        threads = max(1, cores // (min(runs, cores) if lanes == "auto" else lanes))
+    if lanes == "auto":
+        lanes = max(1, cores // threads)
+    return lanes, threads

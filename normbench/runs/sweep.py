@@ -1,0 +1,137 @@
+"""Hydra's basic sweep, with every job checked before the first is launched, and one summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobStatus
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from normbench.config import SPLITS
+from normbench.errors import RunFailed, UserError
+from normbench.explain import first_line
+
+# Looking for plugins loads Hydra's own anew: a class that was imported before is another one.
+Plugins.instance()
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E402
+
+# Hydra looks a sweeper up by name, and takes none for one whose name does not begin like this.
+# `Plugins.register` would take the class's own name.
+NAME = "hydra_plugins.normbench.Sweeper"
+
+if TYPE_CHECKING:
+    from normbench.data.load import Datasets
+    from normbench.job import Job
+    from normbench.runs.train import Outcome
+
+
+class JobCommand(Protocol):
+    """What a command does with the jobs of a sweep."""
+
+    def prepare(
+        self, cfg: DictConfig, overrides: Sequence[str], datasets: Datasets, here: bool
+    ) -> Job:
+        """Check a job and find all that it needs; raises UserError."""
+        ...
+
+    def execute(self, job: Job) -> Outcome: ...
+
+    def conclude(self, results: str, outcomes: Mapping[str, Outcome]) -> None:
+        """Say what became of all jobs, each known by its overrides."""
+        ...
+
+
+class Sweeper(BasicSweeper):
+    """The product of all lists of choices, launched by any Hydra launcher.
+
+    Where jobs run in this process, those that were checked are executed; another process has to
+    prepare its own.
+    """
+
+    command: ClassVar[JobCommand]
+
+    def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None):
+        if max_batch_size is not None:
+            raise UserError(
+                "hydra.sweeper.max_batch_size has no effect here: grid.split says into how many "
+                "jobs a sweep is cut, and the launcher how many run at a time"
+            )
+        super().__init__(None, params)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from normbench.data.load import Datasets
+
+        command = self.command
+        loader = self.hydra_context.config_loader
+        here = runs_here(self.config.hydra)
+        # what is typed replaces what an experiment sweeps over
+        overrides = [f"{key}={value}" for key, value in self.params.items()] + arguments
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
+        typed = self.split_arguments(parsed, None)[0]
+        configs = [loader.load_sweep_config(self.config, list(job)) for job in typed]
+        datasets = Datasets()
+        jobs, prepared = [], []
+        for job, config in zip(typed, configs, strict=True):
+            with read_write(config), open_dict(config):
+                del config["hydra"]
+            ready = command.prepare(config, job, datasets, here=here)
+            if ready.is_part:
+                jobs.append(list(job))
+                prepared.append(ready)
+                continue
+            for part in parts_of(config.grid):
+                jobs.append([*job, *(f"grid.part.{axis}=[{v}]" for axis, v in part.items())])
+                prepared.append(ready.of(part))
+        if here:
+            self.launcher.task_function = execute_prepared(command.execute, prepared)
+        try:
+            returns = self.launcher.launch(jobs, initial_job_idx=0)
+        except Exception as error:
+            if here:
+                raise
+            raise RunFailed(
+                f"the launcher lost a job ({type(error).__name__}: {first_line(error)}); what is "
+                "recorded is kept, and the same command goes on from there"
+            ) from error
+        return command.conclude(
+            str(OmegaConf.select(self.config, "results.dir")),
+            {
+                " ".join(job): result._return_value if result.status != JobStatus.UNKNOWN else None
+                for job, result in zip(jobs, returns, strict=True)
+            },
+        )
+
+
+def register(command: JobCommand) -> None:
+    """Make the sweeper known to Hydra, for a command."""
+    Sweeper.command = command
+    Plugins.instance().class_name_to_class[NAME] = Sweeper
+
+
+def runs_here(hydra: DictConfig) -> bool:
+    """Whether a sweep's jobs run in the process that it was typed to."""
+    return hydra.launcher._target_.endswith(".BasicLauncher")
+
+
+def parts_of(grid: DictConfig) -> list[dict[str, Any]]:
+    """What ``grid.split`` cuts a grid into: for each part its value of every axis that is cut."""
+    cut = SPLITS[grid.split]
+    values = product(*(grid[axis] for axis in cut))
+    return [dict(zip(cut, part, strict=True)) for part in values]
+
+
+def execute_prepared(execute: Callable[[Any], Any], prepared: Sequence[Any]) -> Callable[..., Any]:
+    """What Hydra is to call for each job, in their order, in place of preparing it again."""
+
+    def task(cfg: DictConfig) -> Any:
+        try:
+            return execute(prepared[HydraConfig.get().job.num])
+        except Exception as error:  # Hydra would print lines of its own
+            return error
+
+    return task

@@ -1,0 +1,62 @@
+"""From a composed config to plain values: what can change what a run computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+Settings = dict[str, Any]  # data, model, norm, optimizer, schedule, train, and of a probe's: probe
+
+# Nodes that Hydra instantiates. Their settings are arguments of their `_target_`.
+INSTANTIATED = (
+    "model", "norm.layer", "norm.weight", "data.source", "optimizer", "schedule", "probe",
+)  # fmt: skip
+ELSEWHERE = ("root", "cache", "download")  # where a dataset is, not what it is
+
+
+def drop_replaced_settings(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Forget settings whose ``_target_`` the user replaced: they are the old target's arguments.
+
+    Args:
+        cfg: a composed config; changed in place.
+        overrides: what the user typed, such as ``["norm.layer._target_=mine.MyNorm"]``.
+    """
+    typed = {override.lstrip("+~").split("=", 1)[0] for override in overrides}
+    for node in INSTANTIATED:
+        if f"{node}._target_" not in typed:
+            continue
+        settings = OmegaConf.select(cfg, node)
+        for key in list(settings):
+            keep = key in ("_target_", "_partial_", "name") or f"{node}.{key}" in typed
+            if not keep:
+                OmegaConf.set_struct(settings, False)
+                del settings[key]
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """A config as dicts and lists, with everything that it refers to in place."""
+    return OmegaConf.to_container(cfg, resolve=True)
+
+
+def outcome_settings(
+    config: dict[str, Any], precision: str, identity: str | None = None
+) -> Settings:
+    """Exactly the settings that can change what a run computes.
+
+    Args:
+        config: a config of a training, or one model's and norm's of the article, as plain values.
+        precision: what ``train.precision`` came to: fp32, bf16 or fp16.
+        identity: tells datasets apart that share their settings (``Dataset.identity``).
+    """
+    data = {k: v for k, v in config["data"].items() if k not in ELSEWHERE}
+    return {
+        "data": data | ({"identity": identity} if identity else {}),
+        "model": config["model"],
+        "norm": config["norm"],
+        "optimizer": config["optimizer"],
+        "schedule": config["schedule"],
+        "train": {"epochs": config["train"]["epochs"], "precision": precision},
+        **({"probe": config["probe"]} if "probe" in config else {}),
+    }
