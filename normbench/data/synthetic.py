@@ -114,7 +114,6 @@ def synthetic(
     val_size: int = 1000,
 ) -> Source:
     """Ten classes drawn from a seed: needs no file, no network and under a second."""
-    from normbench.data.drawn import CLASSES, draw
 
     for name, value, low in (
         ("seed", seed, 0),
