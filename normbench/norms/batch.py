@@ -7,6 +7,8 @@ Both layers compute, for each channel c,
 and differ in where μ and σ² come from. x and y: (N, C, H, W); weight, bias, μ and σ²: (C,).
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -45,8 +47,8 @@ class BatchNorm(nn.BatchNorm2d):
 class RunningBatchNorm(nn.Module):
     """μ and σ² are running averages of the batches' means and biased variances, in training too.
 
-    A training batch first updates them and is then normalized by them, as by constants: no gradient
-    flows through them. Evaluation normalizes in the same way and updates nothing.
+    A training batch first updates them and is then normalized by them. Evaluation normalizes in the
+    same way and updates nothing.
 
     The averages are debiased as Adam's are. After the batches b₁ … b_t, with m = momentum,
 
@@ -55,38 +57,91 @@ class RunningBatchNorm(nn.Module):
     so they are made of batches only, and the first step uses the first batch's own statistics. If
     they started at an arbitrary 0 and 1, some 1/m steps would be normalized by those; in BatchNorm
     that only concerns evaluation, here it would be training. Before any training μ = 0, σ² = 1.
+    The same step by step, which is what the settings below vary:
+
+        w ← (1-m) w + 1     s = 1 / w     μ ← μ + s (μ_b - μ)     σ² ← σ² + s (σ²_b - σ²)
+
+    Args:
+        num_channels: C.
+        eps: added to σ².
+        momentum: m, the step s after many batches.
+        gradient: False: a batch is normalized by μ and σ² as by constants. True: gradient flows
+            through the newest batch's share of them, s μ_b and s σ²_b; older batches are constants.
+            With m = 1 this is BatchNorm in training.
+        pooled: False: σ² averages the variances within batches. True: it is the variance of all
+            values under the weights that μ has, E[x²] - μ², and so holds the spread of the batches'
+            means, too: (1-s) (μ_b - μ)², with the old μ, is added to σ²_b.
+        by_size: True: larger batches of n samples move the averages more, with
+            1 - (1-m) / √max(n-1, 1) in the place of m: m for 2 samples, 0.92 for 128 where m = 0.1.
 
     Raises RuntimeError when C is not `num_channels`.
     """
 
-    def __init__(self, num_channels: int, eps: float = 1e-5, momentum: float = 0.1):
+    def __init__(
+        self,
+        num_channels: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        gradient: bool = False,
+        pooled: bool = False,
+        by_size: bool = False,
+    ):
         super().__init__()
         self.num_channels, self.eps, self.momentum = num_channels, eps, momentum
+        self.gradient, self.pooled, self.by_size = gradient, pooled, by_size
         self.weight = nn.Parameter(torch.ones(num_channels))
         self.bias = nn.Parameter(torch.zeros(num_channels))
         self.register_buffer("running_mean", torch.zeros(num_channels))
         self.register_buffer("running_var", torch.ones(num_channels))
-        self.register_buffer("total_weight", torch.zeros(()))  # Σᵢ (1-m)^(t-i)
+        self.register_buffer("total_weight", torch.zeros(()))  # w; Σᵢ (1-m)^(t-i)
 
     def forward(self, x: Tensor) -> Tensor:
         mean, var = self.running_mean, self.running_var
         if self.training:
-            self._update(x)
-            # The backward pass needs the statistics of this forward, whatever forwards follow it.
-            mean, var = mean.clone(), var.clone()
+            # Apart from the buffers: the backward pass needs the statistics of this forward,
+            # whatever forwards follow it.
+            mean, var = self._update(x)
+            if self.gradient:
+                return self._normalize(x, mean, var)
         return F.batch_norm(x, mean, var, self.weight, self.bias, training=False, eps=self.eps)
 
+    def _update(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Take a batch into the averages, and return them."""
+        if self.gradient:
+            var, mean = torch.var_mean(x.to(self.running_mean.dtype), (0, 2, 3), correction=0)
+        else:
+            mean, var = self._batch_statistics(x)
+        momentum = self.momentum
+        if self.by_size:
+            momentum = 1 - (1 - momentum) / math.sqrt(max(len(x) - 1, 1))
+        # With 1 / total_weight for a step (1 for the first batch, then falling to m) the buffers
+        # are debiased at all times, and ready to use.
+        with torch.no_grad():
+            step = self.total_weight.mul_(1 - momentum).add_(1).reciprocal()
+        if self.pooled:
+            var = var + (1 - step) * (mean - self.running_mean).square()
+        mean = self.running_mean.lerp(mean, step)
+        var = self.running_var.lerp(var, step)
+        with torch.no_grad():
+            self.running_mean.copy_(mean)
+            self.running_var.copy_(var)
+        return mean, var
+
     @torch.no_grad()
-    def _update(self, x: Tensor) -> None:
+    def _batch_statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # torch's own running update is neither biased nor debiased, so it goes to scratch. It is
         # asked for because its dtype makes the batch's statistics fp32 when x is bf16 or fp16.
         scratch = torch.empty_like(self.running_mean), torch.empty_like(self.running_var)
-        mean, var = torch.batch_norm_update_stats(x, *scratch, momentum=0.0)
-        # With 1 / total_weight for a step (1 for the first batch, then falling to m) the buffers
-        # are debiased at all times, and ready to use.
-        step = self.total_weight.mul_(1 - self.momentum).add_(1).reciprocal()
-        self.running_mean.lerp_(mean, step)
-        self.running_var.lerp_(var, step)
+        return torch.batch_norm_update_stats(x, *scratch, momentum=0.0)
+
+    def _normalize(self, x: Tensor, mean: Tensor, var: Tensor) -> Tensor:
+        """What F.batch_norm does with running statistics, to which it passes no gradient."""
+        scale = self.weight * (var + self.eps).rsqrt()
+        mean, scale, bias = (c.view(1, -1, 1, 1) for c in (mean, scale, self.bias))
+        return ((x - mean) * scale + bias).to(x.dtype)
 
     def extra_repr(self) -> str:
-        return f"{self.num_channels}, eps={self.eps}, momentum={self.momentum}"
+        text = f"{self.num_channels}, eps={self.eps}, momentum={self.momentum}"
+        for setting in ("gradient", "pooled", "by_size"):
+            text += f", {setting}=True" if getattr(self, setting) else ""
+        return text

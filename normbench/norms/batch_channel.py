@@ -13,17 +13,23 @@ class BatchChannelNorm(nn.Module):
         y = γ₂[c] · (z - μ[n, g]) / √(σ²[n, g] + eps) + β₂[c]         μ, σ²: GroupNorm's, of z
 
     The first keeps channels comparable however small the batch, as its statistics outlive it; the
-    second normalizes every sample by itself. x, y, z: (N, C, H, W); γ, β: (C,).
+    second normalizes every sample by itself. `momentum` and `gradient` are RunningBatchNorm's.
+    x, y, z: (N, C, H, W); γ, β: (C,).
 
     Raises ValueError when `num_groups` is less than 1 or does not divide `num_channels`,
     RuntimeError when C is not `num_channels`.
     """
 
     def __init__(
-        self, num_channels: int, num_groups: int = 8, eps: float = 1e-5, momentum: float = 0.1
+        self,
+        num_channels: int,
+        num_groups: int = 8,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        gradient: bool = False,
     ):
         super().__init__()
-        self.batch_norm = RunningBatchNorm(num_channels, eps, momentum)
+        self.batch_norm = RunningBatchNorm(num_channels, eps, momentum, gradient)
         self.channel_norm = GroupNorm(num_channels, num_groups, eps)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What sets RunningBatchNorm apart: the statistics it normalizes by, which are constants."""
+"""What sets RunningBatchNorm apart: the statistics it normalizes by, and their gradient."""
 
 import pytest
 import torch
@@ -29,6 +29,83 @@ def test_every_training_step_uses_the_debiased_average_so_far(momentum, n):
         torch.testing.assert_close(layer(x), (x - mu) / (sigma2 + EPS).sqrt())
         torch.testing.assert_close(layer.running_mean, mu.flatten())
         torch.testing.assert_close(layer.running_var, sigma2.flatten())
+
+
+def weighted_average(past, momentum):
+    """Σᵢ wᵢ bᵢ / Σᵢ wᵢ with wᵢ = (1 - m)^(t - i), written out; of the past, the last is b_t."""
+    weights = [(1 - momentum) ** age for age in reversed(range(len(past)))]
+    return sum(w * b for w, b in zip(weights, past, strict=True)) / sum(weights)
+
+
+def reference(past, momentum, pooled):
+    """Mean and variance that the last of the batches is normalized by, all earlier constants."""
+    past = [*(x.detach() for x in past[:-1]), past[-1]]
+    mean = weighted_average([x.mean((0, 2, 3)) for x in past], momentum)
+    if pooled:
+        return mean, weighted_average([(x * x).mean((0, 2, 3)) for x in past], momentum) - mean**2
+    return mean, weighted_average([x.var((0, 2, 3), correction=0) for x in past], momentum)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("momentum", [0.1, 0.5, 1.0])
+def test_gradient_flows_through_the_newest_batchs_share_alone(momentum, pooled):
+    layer = RunningBatchNorm(3, momentum=momentum, gradient=True, pooled=pooled).double()
+    torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+    torch.nn.init.normal_(layer.bias)
+    past, inputs = [], [x.requires_grad_() for x in batches().unbind()]
+    for x in inputs:
+        past.append(x)
+        mean, var = (s.view(3, 1, 1) for s in reference(past, momentum, pooled))
+        weight, bias = layer.weight.view(3, 1, 1), layer.bias.view(3, 1, 1)
+        expected = (x - mean) / (var + EPS).sqrt() * weight + bias
+        y = layer(x)
+        torch.testing.assert_close(y, expected)
+        torch.testing.assert_close(layer.running_mean, mean.detach().flatten())
+        torch.testing.assert_close(layer.running_var, var.detach().flatten())
+        tensors, gradient = (x, layer.weight, layer.bias), torch.randn_like(y)
+        torch.testing.assert_close(
+            torch.autograd.grad(y, tensors, gradient),
+            torch.autograd.grad(expected, tensors, gradient),
+        )
+
+
+def test_with_gradient_and_the_newest_batch_alone_it_trains_as_batchnorm_does():
+    layer, batch_norm = RunningBatchNorm(3, momentum=1.0, gradient=True), BatchNorm(3)
+    for x in batches().float():
+        ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+        gradient = torch.randn_like(x)
+        layer(ours).backward(gradient)
+        batch_norm(theirs).backward(gradient)
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_pooled_variance_is_that_of_all_values(gradient):
+    layer = RunningBatchNorm(3, momentum=0.3, gradient=gradient, pooled=True).double()
+    past = batches()
+    for x in past:
+        y = layer(x)
+    mean, var = (s.view(3, 1, 1) for s in reference(past, 0.3, pooled=True))
+    torch.testing.assert_close(y, (past[-1] - mean) / (var + EPS).sqrt())
+
+
+@pytest.mark.parametrize(("n", "step"), [(1, 0.1), (2, 0.1), (5, 0.55)])
+def test_by_size_large_batches_move_the_averages_more(n, step):
+    layer, plain = RunningBatchNorm(3, by_size=True), RunningBatchNorm(3, momentum=step)
+    for x in batches(n=n).float():
+        torch.testing.assert_close(layer(x), plain(x))
+
+
+def test_without_further_settings_the_numbers_are_those_of_the_plain_update():
+    layer = RunningBatchNorm(3)
+    mean, var, weight = torch.zeros(3), torch.ones(3), torch.zeros(())
+    for x in batches().float():
+        step = weight.mul_(0.9).add_(1).reciprocal()
+        new = torch.batch_norm_update_stats(x, torch.zeros(3), torch.ones(3), 0.0)
+        mean.lerp_(new[0], step)
+        var.lerp_(new[1], step)
+        y = torch.nn.functional.batch_norm(x, mean, var, layer.weight, layer.bias, eps=EPS)
+        assert torch.equal(layer(x), y)
 
 
 def test_the_first_step_uses_the_batchs_own_statistics():
@@ -62,8 +139,9 @@ def test_no_gradient_flows_through_the_statistics(training):
     torch.testing.assert_close(x.grad, gradient * scale)
 
 
-def test_several_forwards_may_precede_the_backward():
-    layer, apart = RunningBatchNorm(3).double(), RunningBatchNorm(3).double()
+@pytest.mark.parametrize("gradient", [False, True])
+def test_several_forwards_may_precede_the_backward(gradient):
+    layer, apart = (RunningBatchNorm(3, gradient=gradient, pooled=True).double() for _ in "ab")
     together = sum(layer(x).square().sum() for x in batches())
     together.backward()
     for x in batches():
@@ -71,11 +149,13 @@ def test_several_forwards_may_precede_the_backward():
     torch.testing.assert_close(layer.weight.grad, apart.weight.grad)
 
 
-def test_a_bfloat16_batch_leaves_fp32_statistics():
+@pytest.mark.parametrize("gradient", [False, True])
+def test_a_bfloat16_batch_leaves_fp32_statistics(gradient):
     x = (torch.randn(2, 3, 16, 16) + 100.2).bfloat16()
-    layer = RunningBatchNorm(3)
+    layer = RunningBatchNorm(3, gradient=gradient)
     with torch.autocast("cpu", torch.bfloat16):
-        layer(x)
+        y = layer(x)
+    assert y.dtype == torch.bfloat16
     mean = x.double().mean((0, 2, 3))
     torch.testing.assert_close(layer.running_mean.double(), mean, rtol=1e-5, atol=0)
     assert (mean.bfloat16() - mean).abs().max() > 0.1  # what bf16 statistics would have been off
