@@ -2,14 +2,15 @@
 
 from functools import cache
 
-from hydra import compose, initialize_config_module
+from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from normbench.analysis.cells import default_probes, probed_settings, select, select_probes
 from normbench.article_grid import article_settings
-from normbench.config import register_schema
-from normbench.store.keys import run_key
-from normbench.store.records import RecordStore
+from normbench.cli import register
+from normbench.places import config_folder
+from normbench.store.keys import run_key, stable
+from normbench.store.records import SCHEMA, RecordStore
 
 GRID = {"batch_size": [128, 2], "lr": [0.01, 0.001], "seeds": [0, 1, 2]}
 CELLS = [(bs, lr) for bs in GRID["batch_size"] for lr in GRID["lr"]]
@@ -18,18 +19,18 @@ CELLS = [(bs, lr) for bs in GRID["batch_size"] for lr in GRID["lr"]]
 @cache
 def settings(*overrides):
     """(model, norm) -> outcome settings, as compare looks for them."""
-    register_schema()
+    register("compare")
     GlobalHydra.instance().clear()
-    with initialize_config_module("normbench.configs", version_base="1.3"):
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
         return article_settings(compose("compare", overrides=list(overrides)))
 
 
 def record_of(run, **changes):
     """The least that the record of a run holds."""
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "key": run.key,
-        "config": run.settings | {"grid": {"seeds": [0]}},
+        "config": stable(run.settings) | {"grid": {"seeds": [0]}},
         "batch_size": run.batch_size,
         "lr": run.lr,
         "seed": run.seed,
@@ -51,7 +52,7 @@ def record(
         config["norm"] = config["norm"] | {"layer": config["norm"]["layer"] | norm_settings}
     epoch = {"train_loss": loss, "val_loss": loss, "val_accuracy": accuracy}
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "key": run_key(config, batch_size, lr, seed),
         "config": config | {"grid": GRID},
         "batch_size": batch_size,
@@ -101,7 +102,7 @@ def probe_record(probe, measured, norm="batchnorm", seed=0, status="finished", l
     if not known:
         config["norm"] = config["norm"] | {"name": norm}
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "key": run_key(config, run["batch_size"], run["lr"], seed),
         "config": config,
         **{field: run[field] for field in ("batch_size", "lr", "seed", "environment")},
