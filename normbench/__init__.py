@@ -4,11 +4,14 @@
 torch stay quick.
 """
 
-__version__ = "0.1.0"
-__all__ = ["build_model", "load_records"]
+from typing import Any
+
+from normbench.version import __version__
+
+__all__ = ["__version__", "build_model", "load_records"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name == "build_model":
         from normbench.models import build_model
 

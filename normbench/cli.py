@@ -11,7 +11,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NoReturn
 
-from normbench import __version__, commands
+from normbench import commands
+from normbench.version import __version__
 
 
 def main() -> NoReturn:

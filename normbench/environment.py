@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from normbench import __version__
+from normbench.version import __version__
 
 
 def available_cores() -> int:

@@ -62,7 +62,7 @@ def frozen_code() -> Iterator[None]:
     """Commands run a copy of the code, so that nobody's edits or commits pass for a fault."""
     package = Path(normbench.__file__).parent
     with tempfile.TemporaryDirectory(prefix="normbench_code_") as copy:
-        for name in ("normbench", "hydra_plugins"):
+        for name in ("normbench", "configs"):
             shutil.copytree(package.parent / name, Path(copy, name))
         path = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join([copy, path] if path else [copy])

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from normbench.grid import Run
 from normbench.runs.missing import Missing, announce
-from normbench.store.records import RecordStore
+from normbench.store.records import SCHEMA, RecordStore
 
 NORMS = ("none", "batchnorm", "layernorm", "groupnorm", "ws_groupnorm")
 
@@ -57,7 +57,7 @@ def record_of(run: Run, grid: list[Run]) -> dict:
         "seeds": sorted({r.seed for r in grid}),
     }
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "key": run.key,
         "config": run.settings | {"grid": axes},
         "batch_size": run.batch_size,

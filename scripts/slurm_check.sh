@@ -89,7 +89,7 @@ sinfo -h -o %t 2>/dev/null | grep -q idle || skip "Slurm does not come up on thi
 
 # --- the same sweep twice -------------------------------------------------------------------------
 mkdir "$work/code" # a copy, so that edits and commits meanwhile do not pass for differences
-cp -r "$root/normbench" "$root/hydra_plugins" "$work/code"
+cp -r "$root/normbench" "$root/configs" "$work/code"
 export PYTHONPATH=$work/code NORMBENCH_CACHE=$work/cache
 cd "$work"
 sweep=(run -m norm=none,batchnorm data=synthetic data.image_size=16 data.source.train_size=400

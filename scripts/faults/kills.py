@@ -102,7 +102,7 @@ def share(trial: Trial) -> str:
 def versions(trial: Trial) -> str:
     package = Path(normbench.__file__).parent
     other = trial.folder / "other"
-    for name in ("normbench", "hydra_plugins"):
+    for name in ("normbench", "configs"):
         shutil.copytree(package.parent / name, other / name)
     init = other / "normbench" / "__init__.py"
     init.write_text(init.read_text().replace(normbench.__version__, "9.9.9"))

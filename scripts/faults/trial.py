@@ -31,7 +31,10 @@ SWEEP = [
 SWEEP_RUNS = 6
 PROBE = ["probe", *ONE, "norm=none,batchnorm", "grid.seeds=[0,1]"]
 
-TIMINGS = ("train_seconds", "evaluation_seconds", "images_per_second", "seconds")
+# how long things took, and what depends on that
+TIMINGS = (
+    "train_seconds", "evaluation_seconds", "images_per_second", "seconds", "checksum",
+)  # fmt: skip
 PATIENCE = 1800  # seconds until a command is taken to hang
 
 Tried = Callable[["Trial"], str]
