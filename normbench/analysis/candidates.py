@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from normbench.analysis.differences import canonical, departures
 from normbench.analysis.groups import groups, protocol_of
-from normbench.analysis.reference import GUESSING, ArticleCell, article_cells, calibrated_on
+from normbench.analysis.reference import GUESSING, article_cells, calibrated_on
 from normbench.store.records import Record
 
 Place = tuple[str, int, float]  # norm, batch size, learning rate
+Outcomes = dict[Place, list[tuple[float, float]]]  # accuracy and loss of each run
 
 ACCURACY_TARGET, MEAN_TARGET = 0.03, 0.015  # largest and mean absolute difference
 # A loss that is not finite enters the second criterion as this one, far above any other.
@@ -24,12 +25,13 @@ DIVERGED_LOSS = 100.0
 class Candidate:
     """A protocol, and what its runs measured.
 
-    label: how it departs from the default protocol.
-    runs: (accuracy, loss) of each run, by place. A diverged run has the accuracy of guessing.
+    Attributes:
+        label: how it departs from the default protocol.
+        runs: what they came to. A diverged run has the accuracy of guessing.
     """
 
     label: str
-    runs: Mapping[Place, list[tuple[float, float]]]
+    runs: Outcomes
 
     def accuracy(self, place: Place) -> float:
         return statistics.fmean(accuracy for accuracy, _ in self.runs[place])
@@ -40,15 +42,15 @@ class Candidate:
     def accuracy_differences(self) -> list[float]:
         """Ours minus the article's, for each cell that has runs."""
         return [
-            self.accuracy(place) - cell.accuracy_mean
-            for place, cell in targets().items()
+            self.accuracy(place) - target.accuracy_mean
+            for place, target in targets().items()
             if place in self.runs
         ]
 
     def log_loss_differences(self) -> list[float]:
         return [
-            self.log_loss(place) - math.log(cell.loss_mean)
-            for place, cell in targets().items()
+            self.log_loss(place) - math.log(target.loss_mean)
+            for place, target in targets().items()
             if place in self.runs
         ]
 
@@ -73,8 +75,8 @@ def mean_size(differences: list[float]) -> float:
     return statistics.fmean(map(abs, differences))
 
 
-# What the article's cells show besides their numbers.
-PATTERNS = (
+# What the article's cells show besides their numbers: in words, and whether a candidate shows it.
+PATTERNS: tuple[tuple[str, Callable[[Candidate], bool]], ...] = (
     (
         "BatchNorm is below no norm at batch size 2",
         lambda c: all(
@@ -101,12 +103,21 @@ PATTERNS = (
 )
 
 
-def targets() -> dict[Place, ArticleCell]:
+class Target(NamedTuple):
+    """What the article says of a cell, where it says both."""
+
+    accuracy_mean: float
+    loss_mean: float
+
+
+def targets() -> dict[Place, Target]:
     """The article's cells that decide."""
     return {
-        (cell.norm, cell.batch_size, cell.lr): cell
+        (cell.norm, cell.batch_size, cell.lr): Target(cell.accuracy_mean, cell.loss_mean)
         for cell in article_cells()
         if calibrated_on(cell.model, cell.norm)
+        and cell.accuracy_mean is not None
+        and cell.loss_mean is not None
     }
 
 
@@ -115,18 +126,19 @@ def candidates(
 ) -> list[Candidate]:
     """Every protocol among the records, the best first.
 
-    Args:
-        records: of runs of the calibrated model.
-        default: the default protocol, as ``tables.protocol_of`` gives it.
-        norms: name -> the norm's own settings.
-
     A norm with settings of its own (such as a running average's momentum) makes another candidate,
     with the runs of the other norms beside it.
+
+    Args:
+        records: of runs of the calibrated model.
+        default: the default protocol, as ``protocol_of`` gives it.
+        norms: name -> the norm's own settings.
     """
     found = []
     for _, group in groups(records, lambda r: canonical(protocol_of(r))):
         label = departures(_stated(default), _stated(protocol_of(group[0])))
-        plain, changed = {}, []
+        plain: Outcomes = {}
+        changed = []
         for _, same in groups(group, lambda r: canonical(r["config"]["norm"])):
             norm = same[0]["config"]["norm"]
             change = departures(norms[norm["name"]], norm, "norm.")
@@ -149,8 +161,8 @@ def _stated(protocol: Mapping[str, Any]) -> dict[str, Any]:
     return {**protocol, "model": model}
 
 
-def _runs(records: Iterable[Record]) -> dict[Place, list[tuple[float, float]]]:
-    runs: dict[Place, list[tuple[float, float]]] = {}
+def _runs(records: Iterable[Record]) -> Outcomes:
+    runs: Outcomes = {}
     for record in records:
         place = record["config"]["norm"]["name"], record["batch_size"], record["lr"]
         if record["status"] == "finished":

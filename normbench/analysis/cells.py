@@ -9,8 +9,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from normbench.analysis.differences import canonical, differences
-from normbench.analysis.groups import groups, norm_rank, notes, protocol_of
+from normbench.analysis.differences import canonical, distinctions
+from normbench.analysis.groups import groups, norm_groups, norm_rank, notes, protocol_of
 from normbench.analysis.welch import Sample
 from normbench.places import config_names, read_config
 from normbench.store.keys import stable
@@ -21,10 +21,14 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell and its records, which may be none.
+    """A row of a table and its records, which may be none.
 
-    norm: its name, with the settings that set it apart where they are not those of the article's.
-    seeds: that a complete cell has.
+    Attributes:
+        model: its name.
+        norm: its name, with the settings that set it apart where they are not the article's.
+        batch_size, lr: where on the grid it is.
+        seeds: that a complete cell has.
+        records: of its runs.
     """
 
     model: str
@@ -61,10 +65,11 @@ class Cell:
 class Results:
     """What records tell about a protocol.
 
-    cells: by model, norm, batch size and learning rate, in the tables' order; those of the grid,
-        run or not, and whatever was run besides.
-    records: model -> all its records of the protocol; only models that have any.
-    others: settings in which other records differ that might have been meant as well.
+    Attributes:
+        cells: by model, norm, batch size and learning rate, in the tables' order; those of the
+            grid, run or not, and whatever was run besides.
+        records: model -> all its records of the protocol; only models that have any.
+        others: settings in which other records differ that might have been meant as well.
     """
 
     cells: dict[tuple[str, str, int, float], Cell]
@@ -96,12 +101,14 @@ def select(
         others += rest
         if chosen:
             found[model] = chosen
-        keys = {(norm, bs, lr): () for norm in norms for bs in batch_sizes for lr in lrs}
-        for norm, of_norm in _by_norm(chosen, norms):
-            for (batch_size, lr), runs in groups(of_norm, lambda r: (r["batch_size"], r["lr"])):
-                keys[norm, batch_size, lr] = tuple(runs)
-        for norm, bs, lr in sorted(keys, key=lambda k: (norm_rank(k[0]), -k[1], -k[2])):
-            cells[model, norm, bs, lr] = Cell(model, norm, bs, lr, tuple(seeds), keys[norm, bs, lr])
+        runs: dict[tuple[str, int, float], tuple[Record, ...]] = {
+            (norm, bs, lr): () for norm in norms for bs in batch_sizes for lr in lrs
+        }
+        for norm, of_norm in norm_groups(chosen, norms):
+            for (bs, lr), of_cell in groups(of_norm, lambda r: (r["batch_size"], r["lr"])):
+                runs[norm, bs, lr] = tuple(of_cell)
+        for norm, bs, lr in sorted(runs, key=lambda k: (norm_rank(k[0]), -k[1], -k[2])):
+            cells[model, norm, bs, lr] = Cell(model, norm, bs, lr, tuple(seeds), runs[norm, bs, lr])
     return Results(cells, found, tuple(others))
 
 
@@ -131,10 +138,9 @@ def default_probes() -> dict[str, dict[str, Any]]:
     for name in config_names("probe"):
         config = read_config(f"probe/{name}")
         chosen = {k: v for choice in config.get("defaults", ()) for k, v in choice.items()}
-        groups = {key.removeprefix("override /"): option for key, option in chosen.items()}
-        settings = {group: read_config(f"{group}/{option}") for group, option in groups.items()}
-        whole = OmegaConf.create(settings | {"probe": config.probe})
-        found[config.probe.name] = OmegaConf.to_container(whole)
+        options = {key.removeprefix("override /"): option for key, option in chosen.items()}
+        settings = {group: read_config(f"{group}/{option}") for group, option in options.items()}
+        found[config.probe.name] = _plain(settings | {"probe": config.probe})
     return found
 
 
@@ -146,8 +152,13 @@ def probed_settings(settings: Settings, own: Settings) -> dict[str, Any]:
         own: what the probe sets of them; may refer to the run's, such as ``${model}``.
     """
     whole = {**settings, **own}
-    refers = OmegaConf.create({"model": whole["model"], "probe": whole["probe"]})
-    return stable(whole | {"probe": OmegaConf.to_container(refers, resolve=True)["probe"]})
+    resolved = _plain({"model": whole["model"], "probe": whole["probe"]}, resolve=True)
+    return stable(whole | {"probe": resolved["probe"]})
+
+
+def _plain(config: Any, resolve: bool = False) -> Any:
+    """A config as dicts and lists, with or without what it refers to in place."""
+    return OmegaConf.to_container(OmegaConf.create(config), resolve=resolve)
 
 
 def _matching(protocols: list[list[Record]], wanted: Settings) -> tuple[list[Record], list[str]]:
@@ -164,22 +175,9 @@ def _matching(protocols: list[list[Record]], wanted: Settings) -> tuple[list[Rec
         if canonical(config | {"data": data, "train": train}) == canonical(wanted):
             found.append(records)
     found.sort(key=len, reverse=True)
-    labels = differences([protocol_of(records[0]) for records in found])
+    labels = distinctions([protocol_of(records[0]) for records in found])
     others = [
         f"{records[0]['config']['model']['name']}: {len(records)} more runs with {label}"
         for records, label in zip(found[1:], labels[1:], strict=True)
     ]
     return (found[0] if found else []), others
-
-
-def _by_norm(
-    records: list[Record], norms: Mapping[str, Settings]
-) -> Iterable[tuple[str, list[Record]]]:
-    """Records by norm. One whose settings are not those of the norm of that name is told apart."""
-    for name, of_name in groups(records, lambda r: r["config"]["norm"]["name"]):
-        variants = groups(of_name, lambda r: canonical(r["config"]["norm"]))
-        known = [norms[name]] if name in norms else []
-        labels = differences(known + [group[0]["config"]["norm"] for _, group in variants])
-        for (settings, group), label in zip(variants, labels[len(known) :], strict=True):
-            same = not label or (known and settings == canonical(known[0]))
-            yield (name if same else f"{name} ({label})"), group

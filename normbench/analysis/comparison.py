@@ -15,9 +15,11 @@ ENOUGH_TO_RANK = 4  # norms
 
 @dataclass(frozen=True)
 class Pair:
-    """A measure of a cell, ours and the article's; None where it is not known.
+    """A measure of a cell; None where it is not known.
 
-    apart: ours minus the article's; for losses, of their logarithms.
+    Attributes:
+        ours, article: what we measured, what the article says.
+        apart: ours minus the article's; for losses, of their logarithms.
     """
 
     ours: Sample | None
@@ -31,7 +33,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Row:
-    """A cell, ours and the article's."""
+    """A cell, ours and the article's.
+
+    Attributes:
+        cell: ours; without records where only the article has it.
+        accuracy, loss: of the validation split after the last epoch.
+    """
 
     cell: Cell
     accuracy: Pair
@@ -54,21 +61,20 @@ def compare(results: Results, article: Iterable[ArticleCell]) -> list[Row]:
 
 
 def _row(cell: Cell, article: ArticleCell | None) -> Row:
-    accuracy = article and _published(article.accuracy_mean, article.accuracy_std)
-    loss = article and _published(article.loss_mean, article.loss_std)
+    accuracy = loss = None
+    if article:
+        accuracy = _published(article.accuracy_mean, article.accuracy_std)
+        loss = _published(article.loss_mean, article.loss_std)
+    log_ratio = difference(cell.loss and cell.loss.log(), loss and loss.log())
     return Row(
         cell,
-        Pair(cell.accuracy, accuracy, _apart(cell.accuracy, accuracy)),
-        Pair(cell.loss, loss, _apart(cell.loss and cell.loss.log(), loss and loss.log())),
+        Pair(cell.accuracy, accuracy, difference(cell.accuracy, accuracy)),
+        Pair(cell.loss, loss, log_ratio),
     )
 
 
 def _published(mean: float | None, std: float | None) -> Sample | None:
     return None if mean is None else Sample(mean, std, RUNS, unit=10**-DECIMALS)
-
-
-def _apart(ours: Sample | None, article: Sample | None) -> Estimate | None:
-    return difference(ours, article) if ours and article else None
 
 
 def rank_correlations(
@@ -80,17 +86,14 @@ def rank_correlations(
         (model, batch size, learning rate) -> how many norms have both numbers, and Spearman's rank
         correlation, if they are enough.
     """
-    pairs: dict[tuple[str, int, float], list[Pair]] = {}
+    means: dict[tuple[str, int, float], list[tuple[float, float]]] = {}
     for row in rows:
-        if row.accuracy.ours and row.accuracy.article:
-            cell = row.cell
-            pairs.setdefault((cell.model, cell.batch_size, cell.lr), []).append(row.accuracy)
-    return {
-        key: (
-            len(of),
-            spearman([p.ours.mean for p in of], [p.article.mean for p in of])
-            if len(of) >= ENOUGH_TO_RANK
-            else None,
-        )
-        for key, of in pairs.items()
-    }
+        cell, ours, article = row.cell, row.accuracy.ours, row.accuracy.article
+        if ours and article:
+            key = cell.model, cell.batch_size, cell.lr
+            means.setdefault(key, []).append((ours.mean, article.mean))
+    found = {}
+    for key, pairs in means.items():
+        enough = len(pairs) >= ENOUGH_TO_RANK
+        found[key] = len(pairs), spearman(*zip(*pairs, strict=True)) if enough else None
+    return found

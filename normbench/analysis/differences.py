@@ -23,7 +23,7 @@ def canonical(config: Any) -> str:
     return json.dumps(config, sort_keys=True)
 
 
-def differences(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+def distinctions(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """For each config the settings in which not all of them agree, as ``key=value, …``."""
     flats = [flat(config) for config in configs]
     keys = sorted({key for settings in flats for key in settings})

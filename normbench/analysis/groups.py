@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from normbench.analysis.differences import canonical, differences
+from normbench.analysis.differences import canonical, distinctions
 from normbench.analysis.reference import article_norms
 from normbench.store.records import Record
 
@@ -14,10 +14,10 @@ def groups(
     records: Iterable[Record], key: Callable[[Record], Hashable]
 ) -> list[tuple[Any, list[Record]]]:
     """Records by key, both sorted, so that files do not depend on the order of reading."""
-    groups: dict[Any, list[Record]] = {}
+    found: dict[Any, list[Record]] = {}
     for record in sorted(records, key=lambda r: (r["seed"], r["key"])):
-        groups.setdefault(key(record), []).append(record)
-    return sorted(groups.items(), key=lambda item: item[0])
+        found.setdefault(key(record), []).append(record)
+    return sorted(found.items(), key=lambda item: item[0])
 
 
 def protocol_of(record: Record) -> dict[str, Any]:
@@ -25,20 +25,30 @@ def protocol_of(record: Record) -> dict[str, Any]:
     return {k: v for k, v in record["config"].items() if k not in ("norm", "grid")}
 
 
-def norm_groups(records: list[Record]) -> Iterable[tuple[str, list[Record]]]:
-    """Heading and records for each norm among records of one protocol, in the article's order."""
+def norm_groups(
+    records: Iterable[Record], known: Mapping[str, Mapping[str, Any]] | None = None
+) -> Iterator[tuple[str, list[Record]]]:
+    """Heading and records for each norm among records of one protocol, in the article's order.
+
+    Args:
+        records: of any norms. Those of one name with several settings are told apart by these.
+        known: norm -> the settings that its name alone stands for, so that others are told apart
+            from them as well.
+    """
     for name, of_name in sorted(
         groups(records, lambda r: r["config"]["norm"]["name"]), key=lambda g: norm_rank(g[0])
     ):
         variants = groups(of_name, lambda r: canonical(r["config"]["norm"]))
-        labels = differences([group[0]["config"]["norm"] for _, group in variants])
-        for (_, group), label in zip(variants, labels, strict=True):
-            yield f"{name} ({label})" if label else name, group
+        plain = [known[name]] if known and name in known else []
+        labels = distinctions(plain + [group[0]["config"]["norm"] for _, group in variants])
+        for (settings, group), label in zip(variants, labels[len(plain) :], strict=True):
+            bare = not label or settings in map(canonical, plain)
+            yield (name if bare else f"{name} ({label})"), group
 
 
 def by_norm(records: Iterable[Record]) -> dict[str, list[Record]]:
     """Records by norm, in the article's order; a norm's settings are named where they differ."""
-    return dict(norm_groups(list(records)))
+    return dict(norm_groups(records))
 
 
 def norm_rank(name: str) -> tuple[int, str]:
@@ -47,7 +57,7 @@ def norm_rank(name: str) -> tuple[int, str]:
     return (order.index(name) if name in order else len(order), name)
 
 
-def setting(records: Sequence[Record]) -> str:
+def conditions(records: Sequence[Record]) -> str:
     """What records of one protocol have in common, in a line that tells nothing of hardware."""
     config = records[0]["config"]
     train = config["train"]
@@ -58,13 +68,13 @@ def setting(records: Sequence[Record]) -> str:
     )
 
 
-def summary(records: Sequence[Record]) -> str:
+def provenance(records: Sequence[Record]) -> str:
     """What records of one protocol have in common, and where they were measured."""
     devices = sorted({r["environment"]["device"] for r in records})
     commits = sorted({r["environment"]["commit"] or "release" for r in records})
     versions = sorted({r["environment"]["normbench"] for r in records})
     return (
-        f"{setting(records)} Measured on {', '.join(devices)} with "
+        f"{conditions(records)} Measured on {', '.join(devices)} with "
         f"normbench {', '.join(versions)} ({', '.join(commits)})."
     )
 

@@ -21,7 +21,9 @@ CALIBRATED_ON = {"cnn4": ("none", "batchnorm", "layernorm")}
 class ArticleCell:
     """A row of one of the article's tables: mean and standard deviation over ``RUNS`` runs.
 
-    None: not known.
+    Attributes:
+        model, norm, batch_size, lr: which row it is.
+        accuracy_mean, accuracy_std, loss_mean, loss_std: None where they are not known.
     """
 
     model: str

@@ -14,8 +14,11 @@ ALPHA = 0.05  # two-sided
 class Sample:
     """What is known of the numbers that some runs came to.
 
-    std: the sample standard deviation; None where it is not known.
-    unit: of the last decimal, where mean and std are known rounded; 0 where they are exact.
+    Attributes:
+        mean: of the numbers.
+        std: the sample standard deviation; None where it is not known.
+        runs: how many.
+        unit: of the last decimal, where mean and std are known rounded; 0 where they are exact.
     """
 
     mean: float
@@ -42,7 +45,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and the ends of its two-sided interval: 95%, unless another alpha was asked for."""
+    """A number and its two-sided interval: of 95%, unless another alpha was asked for.
+
+    Attributes:
+        value: the number.
+        low, high: ends of the interval.
+    """
 
     value: float
     low: float
@@ -61,12 +69,12 @@ class Estimate:
         return Estimate(math.exp(self.value), math.exp(self.low), math.exp(self.high))
 
 
-def difference(one: Sample, other: Sample) -> Estimate | None:
+def difference(one: Sample | None, other: Sample | None) -> Estimate | None:
     """One mean minus the other: ``contrast`` of two."""
     return contrast((1, one), (-1, other))
 
 
-def contrast(*terms: tuple[float, Sample], alpha: float = ALPHA) -> Estimate | None:
+def contrast(*terms: tuple[float, Sample | None], alpha: float = ALPHA) -> Estimate | None:
     """A weighted sum of means that were measured independently, with its 1 - alpha interval.
 
     Welch's t, for any number of means: no spread is assumed to be the same as another, degrees of
@@ -77,24 +85,25 @@ def contrast(*terms: tuple[float, Sample], alpha: float = ALPHA) -> Estimate | N
     F.2.2.1 and G.4).
 
     Args:
-        terms: weight and sample, each.
+        terms: weight and sample, each; None where nothing was measured.
 
     Returns:
-        None where no sample has a spread.
+        None where a sample is missing, or none has a spread.
     """
-    known = [(weight, s) for weight, s in terms if s.std is not None]
-    if not known:
+    samples = [(weight, s) for weight, s in terms if s is not None]
+    spreads = [(weight, s, s.std) for weight, s in samples if s.std is not None]
+    if len(samples) < len(terms) or not spreads:
         return None
-    freedom = sum(s.runs - 1 for _, s in known)
-    borrowed = sum(weight**2 / s.runs for weight, s in terms if s.std is None) / freedom
-    variance = sum(weight**2 * s.unit**2 / 12 for weight, s in terms)
+    freedom = sum(s.runs - 1 for _, s, _ in spreads)
+    borrowed = sum(weight**2 / s.runs for weight, s in samples if s.std is None) / freedom
+    variance = sum(weight**2 * s.unit**2 / 12 for weight, s in samples)
     doubt = 0.0  # in the variance that is estimated
-    for weight, s in known:
+    for weight, s, std in spreads:
         own = weight**2 / s.runs + borrowed * (s.runs - 1)
-        part = own * (s.std**2 + s.unit**2 / 12)
+        part = own * (std**2 + s.unit**2 / 12)
         variance += part
         doubt += part**2 / (s.runs - 1)
-    value = math.fsum(weight * s.mean for weight, s in terms)
+    value = math.fsum(weight * s.mean for weight, s in samples)
     if not variance:
         return Estimate(value, value, value)
     degrees = variance**2 / doubt if doubt else math.inf

@@ -8,34 +8,40 @@ from dataclasses import dataclass
 from normbench.claims.evidence import Evidence
 from normbench.claims.rules import Judgement
 
+Judge = Callable[[Evidence], Judgement]
+
 
 @dataclass(frozen=True)
 class Claim:
     """A sentence of the articles made checkable.
 
-    title: the sentence, short.
-    sentence: in our own words.
-    source: where it is from.
-    measured: what it is judged by.
-    rule: which outcome supports it.
-    judge: the rule; decides for one model.
+    Attributes:
+        name: its identity, the same whatever its words and its number are; no two claims share it.
+        title: the sentence, short.
+        sentence: in our own words.
+        source: where it is from.
+        measured: what it is judged by.
+        rule: which outcome supports it.
+        judge: the rule; decides for one model.
     """
 
+    name: str
     title: str
     sentence: str
     source: str
     measured: str
     rule: str
-    judge: Callable[[Evidence], Judgement]
+    judge: Judge
 
 
 class Claims(list[Claim]):
     """Claims in the order in which they are told."""
 
-    def claim(self, **words: str) -> Callable[[Callable[[Evidence], Judgement]], None]:
-        """Make a claim of the function below."""
+    def claim(self, **words: str) -> Callable[[Judge], Judge]:
+        """Make a claim of the function below, under its name."""
 
-        def add(judge: Callable[[Evidence], Judgement]) -> None:
-            self.append(Claim(judge=judge, **words))
+        def add(judge: Judge) -> Judge:
+            self.append(Claim(name=judge.__name__, judge=judge, **words))
+            return judge
 
         return add

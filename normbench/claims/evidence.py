@@ -18,10 +18,11 @@ Cells = Mapping[tuple[str, int, float], Cell]  # by norm, batch size and learnin
 class Quantity:
     """A number that a probe's record holds.
 
-    name: in words.
-    probe: whose records.
-    number: takes it from a record's ``measured``.
-    diverged: what a run that diverged counts as; None: such runs are left out.
+    Attributes:
+        name: in words.
+        probe: whose records.
+        number: takes it from a record's ``measured``.
+        diverged: what a run that diverged counts as; None: such runs are left out.
     """
 
     name: str
@@ -34,8 +35,10 @@ class Quantity:
 class Evidence:
     """What was measured of one model under one protocol.
 
-    cells: those of the grid are all there, run or not.
-    probes: what each probe measured, with its default settings.
+    Attributes:
+        model: its name.
+        cells: those of the grid are all there, run or not.
+        probes: what each probe measured, with its default settings.
     """
 
     model: str
@@ -54,7 +57,9 @@ class Evidence:
     def accuracy(self, norm: str, batch_size: int, lr: float) -> Sample | None:
         """Over the runs of a cell; one that diverged counts as guessing. None without runs."""
         cell = self.cells.get((norm, batch_size, lr))
-        return cell and Sample.of(
+        if cell is None:
+            return None
+        return Sample.of(
             [
                 r["epochs"][-1]["val_accuracy"] if r["status"] == "finished" else GUESSING
                 for r in cell.records
@@ -64,7 +69,9 @@ class Evidence:
     def log_seconds(self, norm: str, batch_size: int, lr: float, device: str) -> Sample | None:
         """Logarithms of the training times of a cell's finished runs on one device."""
         cell = self.cells.get((norm, batch_size, lr))
-        return cell and Sample.of(
+        if cell is None:
+            return None
+        return Sample.of(
             [
                 math.log(r["train_seconds"])
                 for r in cell.finished
@@ -75,13 +82,13 @@ class Evidence:
     def probed(self, quantity: Quantity, norm: str, batch_size: int, lr: float) -> Sample | None:
         """A probe's number over the runs of a cell; None without runs."""
         cell = self.probes.get(quantity.probe, {}).get((norm, batch_size, lr))
-        return cell and Sample.of(
-            [
-                quantity.number(r["measured"]) if r["status"] == "finished" else quantity.diverged
-                for r in cell.records
-                if r["status"] == "finished" or quantity.diverged is not None
-            ]
-        )
+        if cell is None:
+            return None
+        numbers = [
+            quantity.number(r["measured"]) if r["status"] == "finished" else quantity.diverged
+            for r in cell.records
+        ]
+        return Sample.of([number for number in numbers if number is not None])
 
     def caveats(self, *cells: tuple[str, int, float], probe: str | None = None) -> str:
         """Which runs of these cells lack or diverged, in words; empty where all is well.

@@ -1,7 +1,7 @@
 """What the articles claim of the landscape of the loss, each with its rule, judged from probes.
 
 The rules were fixed before the probes were run. A claim is about batch size 128 and learning rate
-0.01, the cell that the probes watch, unless it says otherwise.
+0.01, where the probes watch, unless it says otherwise.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ from statistics import median
 from typing import Any
 
 from normbench.analysis.averages import geometric_mean
-from normbench.analysis.welch import Sample, contrast
+from normbench.analysis.welch import Sample, difference
 from normbench.claims.claim import Claims
 from normbench.claims.evidence import Evidence, Quantity
-from normbench.claims.probed import amount, difference, ratio
-from normbench.claims.rules import Judgement, Part, every
+from normbench.claims.probed import amount, excess, ratio
+from normbench.claims.rules import FORM_OF_RATIOS, GridPoint, Judgement, Part, every
 from normbench.probes import covariate_shift, landscape
 from normbench.probes.learning_rate_range import highest_that_trains
 from normbench.store.records import Record
 
-CELL = 128, 0.01
+POINT: GridPoint = 128, 0.01
 SMALLER = 0.9  # of a ratio: what is not smaller than this is not smaller
 ALIKE = 0.05  # of a cosine: what differs by less is the same
 HIGHER = 10  # times
 COST = 1.05, 1.3  # relative to no norm: 10 to 15%, within a factor of two
-RATIO = {"form": ".2f"}
 
 CLAIMS = Claims()
 
@@ -61,12 +60,12 @@ STEP_TIME = Quantity("time of a training step", "overhead", _time_of_a_step)
     rule=f"The ratio is above {SMALLER}, and the cosine with batchnorm is at most {ALIKE} above "
     "that with none.",
 )
-def _(evidence: Evidence) -> Judgement:
+def covariate_shift_is_not_smaller_with_batchnorm(evidence: Evidence) -> Judgement:
     norms = "batchnorm", "none"
     return every(
         [
-            ratio(evidence, _of_shift("difference"), *norms, CELL, low=SMALLER, **RATIO),
-            difference(evidence, _of_shift("cosine"), *norms, CELL, high=ALIKE),
+            ratio(evidence, _of_shift("difference"), *norms, POINT, low=SMALLER),
+            excess(evidence, _of_shift("cosine"), *norms, POINT, high=ALIKE),
         ]
     )
 
@@ -81,9 +80,9 @@ def _(evidence: Evidence) -> Judgement:
     "there, the effective β-smoothness. From the hessian probe: its largest eigenvalue.",
     rule="All four ratios are below 1.",
 )
-def _(evidence: Evidence) -> Judgement:
+def batchnorm_smooths_the_landscape(evidence: Evidence) -> Judgement:
     return every(
-        ratio(evidence, quantity, "batchnorm", "none", CELL, high=1, **RATIO)
+        ratio(evidence, quantity, "batchnorm", "none", POINT, high=1)
         for quantity in (*SMOOTHNESS, LARGEST)
     )
 
@@ -98,15 +97,16 @@ def _(evidence: Evidence) -> Judgement:
     "the next one tried counts as an error of rounding.",
     rule=f"The ratio is above {HIGHER}.",
 )
-def _(evidence: Evidence) -> Judgement:
+def batchnorm_allows_ten_times_the_learning_rate(evidence: Evidence) -> Judgement:
     ours, theirs = (_rates_tried(evidence, norm) for norm in ("batchnorm", "none"))
-    what = {"what": "highest learning rate: batchnorm / none", "low": HIGHER, **RATIO}
-    if ours.keys() != theirs.keys():
+    estimate, caveat = None, ""
+    if ours.keys() == theirs.keys():
+        logarithms = difference(_highest_rate(ours), _highest_rate(theirs))
+        estimate = logarithms and logarithms.exp()
+    else:
         caveat = f"learning_rate_range, {len(ours)} runs of batchnorm and {len(theirs)} of none"
-        return every([Part(estimate=None, caveat=caveat, **what)])
-    samples = [_highest_rate(tried) for tried in (ours, theirs)]
-    estimate = contrast(*zip((1, -1), samples, strict=True)).exp() if all(samples) else None
-    return every([Part(estimate=estimate, **what)])
+    what = "highest learning rate: batchnorm / none"
+    return every([Part(what, estimate, low=HIGHER, caveat=caveat, form=FORM_OF_RATIOS)])
 
 
 def _rates_tried(evidence: Evidence, norm: str) -> dict[tuple[int, float], Record]:
@@ -114,7 +114,7 @@ def _rates_tried(evidence: Evidence, norm: str) -> dict[tuple[int, float], Recor
     return {
         (record["seed"], record["lr"]): record
         for (of, batch_size, _), cell in evidence.probes.get("learning_rate_range", {}).items()
-        if (of, batch_size) == (norm, CELL[0])
+        if (of, batch_size) == (norm, POINT[0])
         for record in cell.records
     }
 
@@ -141,6 +141,6 @@ def _highest_rate(tried: dict[tuple[int, float], Record]) -> Sample | None:
     "relative to none, each run's median over rounds.",
     rule=f"It is from {COST[0]} to {COST[1]}, which is within a factor of two of 10 to 15% more.",
 )
-def _(evidence: Evidence) -> Judgement:
+def batchnorm_costs_10_to_15_percent_of_the_time(evidence: Evidence) -> Judgement:
     low, high = COST
-    return every([amount(evidence, STEP_TIME, "batchnorm", CELL, low=low, high=high, **RATIO)])
+    return every([amount(evidence, STEP_TIME, "batchnorm", POINT, low=low, high=high)])

@@ -3,52 +3,69 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Unpack
 
 from normbench.analysis.welch import contrast
 from normbench.claims.evidence import Evidence, Quantity
-from normbench.claims.rules import Cell, Part
+from normbench.claims.rules import FORM_OF_RATIOS, Ends, GridPoint, Part
 
 
 def weighted(
-    evidence: Evidence, quantity: Quantity, cell: Cell, norms: dict[str, float], what: str, **ends
+    evidence: Evidence,
+    quantity: Quantity,
+    point: GridPoint,
+    norms: Mapping[str, float],
+    what: str,
+    **ends: Unpack[Ends],
 ) -> Part:
     """A weighted sum of a quantity's means.
 
     Args:
+        evidence: to judge by.
+        quantity: that is summed.
+        point: where.
         norms: norm -> weight.
         what: the sum, in words.
-        ends: as ``Part`` has them, and its form.
+        ends: of the range in which the claim says it is.
     """
-    terms = [(weight, evidence.probed(quantity, norm, *cell)) for norm, weight in norms.items()]
-    known = all(sample for _, sample in terms)
-    return Part(
-        f"{quantity.name}: {what}",
-        contrast(*terms) if known else None,
-        caveat=evidence.caveats(*((norm, *cell) for norm in norms), probe=quantity.probe),
-        **ends,
-    )
+    terms = [(weight, evidence.probed(quantity, norm, *point)) for norm, weight in norms.items()]
+    caveat = evidence.caveats(*((norm, *point) for norm in norms), probe=quantity.probe)
+    return Part(f"{quantity.name}: {what}", contrast(*terms), caveat=caveat, **ends)
 
 
-def difference(
-    evidence: Evidence, quantity: Quantity, norm: str, other: str, cell: Cell, **ends
+def excess(
+    evidence: Evidence,
+    quantity: Quantity,
+    norm: str,
+    other: str,
+    point: GridPoint,
+    **ends: Unpack[Ends],
 ) -> Part:
     """How much more of a quantity a norm has than another."""
-    return weighted(evidence, quantity, cell, {norm: 1, other: -1}, f"{norm} − {other}", **ends)
+    norms = {norm: 1, other: -1}
+    return weighted(evidence, quantity, point, norms, f"{norm} − {other}", **ends)
 
 
 def ratio(
-    evidence: Evidence, quantity: Quantity, norm: str, other: str, cell: Cell, **ends
+    evidence: Evidence,
+    quantity: Quantity,
+    norm: str,
+    other: str,
+    point: GridPoint,
+    **ends: Unpack[Ends],
 ) -> Part:
     """How many times as much of a positive quantity a norm has as another: of geometric means."""
     norms = {norm: 1, other: -1}
-    logarithms = weighted(evidence, _log(quantity), cell, norms, f"{norm} / {other}", **ends)
-    return _exp(logarithms)
+    return _exp(weighted(evidence, _log(quantity), point, norms, f"{norm} / {other}", **ends))
 
 
-def amount(evidence: Evidence, quantity: Quantity, norm: str, cell: Cell, **ends) -> Part:
+def amount(
+    evidence: Evidence, quantity: Quantity, norm: str, point: GridPoint, **ends: Unpack[Ends]
+) -> Part:
     """How much of a positive quantity a norm has: the geometric mean."""
-    return _exp(weighted(evidence, _log(quantity), cell, {norm: 1}, norm, **ends))
+    return _exp(weighted(evidence, _log(quantity), point, {norm: 1}, norm, **ends))
 
 
 def _log(quantity: Quantity) -> Quantity:
@@ -62,4 +79,4 @@ def _log(quantity: Quantity) -> Quantity:
 
 
 def _exp(part: Part) -> Part:
-    return replace(part, estimate=part.estimate and part.estimate.exp())
+    return replace(part, estimate=part.estimate and part.estimate.exp(), form=FORM_OF_RATIOS)

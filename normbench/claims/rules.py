@@ -8,8 +8,9 @@ reaches across an end.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 from normbench.analysis.welch import ALPHA, Estimate, contrast
 from normbench.claims.evidence import Evidence
@@ -18,17 +19,28 @@ SUPPORTED, CONTRADICTED = "supported", "contradicted"
 UNDECIDED, NOT_MEASURED = "undecided", "not measured"
 
 MARGIN = 0.03  # of accuracy: less does not count where norms are said to match
+FORM_OF_RATIOS = ".2f"
+
+GridPoint = tuple[int, float]  # a batch size and a learning rate
+
+
+class Ends(TypedDict, total=False):
+    """Ends of the range in which a claim says that a number is, where it has them."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Part:
     """One thing that a claim says, and what was measured of it.
 
-    what: in words.
-    estimate: None where something is missing.
-    low, high: ends of the range in which the claim says it is.
-    caveat: what a reader must know of the runs behind it.
-    form: how its numbers are written.
+    Attributes:
+        what: in words.
+        estimate: None where something is missing.
+        low, high: ends of the range in which the claim says it is.
+        caveat: what a reader must know of the runs behind it.
+        form: how its numbers are written.
     """
 
     what: str
@@ -66,7 +78,12 @@ class Observed(Part):
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict and the parts that it follows from."""
+    """What a rule comes to.
+
+    Attributes:
+        verdict: of the whole claim.
+        parts: that it follows from.
+    """
 
     verdict: str
     parts: list[Part]
@@ -91,56 +108,63 @@ def _first(order: tuple[str, ...], parts: Iterable[Part | Judgement]) -> Judgeme
     )
 
 
-# Parts about accuracies. A cell is a batch size and a learning rate.
-Cell = tuple[int, float]
+# Parts about accuracies.
 
 
-def above(evidence: Evidence, norm: str, other: str, cell: Cell, alpha: float = ALPHA) -> Part:
+def above(
+    evidence: Evidence, norm: str, other: str, point: GridPoint, alpha: float = ALPHA
+) -> Part:
     """A norm is above another."""
-    return _apart(evidence, norm, other, cell, low=0, alpha=alpha)
+    return _apart(evidence, norm, other, point, low=0, alpha=alpha)
 
 
-def below(evidence: Evidence, norm: str, other: str, cell: Cell, alpha: float = ALPHA) -> Part:
+def below(
+    evidence: Evidence, norm: str, other: str, point: GridPoint, alpha: float = ALPHA
+) -> Part:
     """A norm is below another."""
-    return _apart(evidence, norm, other, cell, high=0, alpha=alpha)
+    return _apart(evidence, norm, other, point, high=0, alpha=alpha)
 
 
-def matches(evidence: Evidence, norm: str, other: str, cell: Cell) -> Part:
+def matches(evidence: Evidence, norm: str, other: str, point: GridPoint) -> Part:
     """A norm is as good as another: better, or worse by less than the margin."""
-    return _apart(evidence, norm, other, cell, low=-MARGIN)
+    return _apart(evidence, norm, other, point, low=-MARGIN)
 
 
-def falls_short(evidence: Evidence, norm: str, other: str, cell: Cell) -> Part:
+def falls_short(evidence: Evidence, norm: str, other: str, point: GridPoint) -> Part:
     """A norm does not match another: it is worse by more than the margin."""
-    return _apart(evidence, norm, other, cell, high=-MARGIN)
+    return _apart(evidence, norm, other, point, high=-MARGIN)
 
 
-def gains(evidence: Evidence, norm: str, other: str, here: Cell, there: Cell) -> Part:
-    """What a norm has over another is more in one cell than in another."""
+def gains(evidence: Evidence, norm: str, other: str, here: GridPoint, there: GridPoint) -> Part:
+    """What a norm has over another is more here than there."""
     terms = [(1, norm, here), (-1, other, here), (-1, norm, there), (1, other, there)]
     what = f"({norm} − {other}), {_name(here)} − {_name(there)}"
     return _part(what, evidence, terms, low=0)
 
 
 def _apart(
-    evidence: Evidence, norm: str, other: str, cell: Cell, alpha: float = ALPHA, **ends: float
+    evidence: Evidence,
+    norm: str,
+    other: str,
+    point: GridPoint,
+    alpha: float = ALPHA,
+    **ends: Unpack[Ends],
 ) -> Part:
-    what = f"{norm} − {other}, {_name(cell)}"
-    return _part(what, evidence, [(1, norm, cell), (-1, other, cell)], alpha, **ends)
+    what = f"{norm} − {other}, {_name(point)}"
+    return _part(what, evidence, [(1, norm, point), (-1, other, point)], alpha, **ends)
 
 
 def _part(
     what: str,
     evidence: Evidence,
-    terms: list[tuple[float, str, Cell]],
+    terms: Sequence[tuple[float, str, GridPoint]],
     alpha: float = ALPHA,
-    **ends: float,
+    **ends: Unpack[Ends],
 ) -> Part:
-    samples = [(weight, evidence.accuracy(norm, *cell)) for weight, norm, cell in terms]
-    known = all(sample for _, sample in samples)
-    estimate = contrast(*samples, alpha=alpha) if known else None
-    return Part(what, estimate, caveat=evidence.caveats(*((n, *c) for _, n, c in terms)), **ends)
+    samples = [(weight, evidence.accuracy(norm, *point)) for weight, norm, point in terms]
+    caveat = evidence.caveats(*((norm, *point) for _, norm, point in terms))
+    return Part(what, contrast(*samples, alpha=alpha), caveat=caveat, **ends)
 
 
-def _name(cell: Cell) -> str:
-    return f"{cell[0]}/{cell[1]:g}"
+def _name(point: GridPoint) -> str:
+    return f"{point[0]}/{point[1]:g}"

@@ -14,6 +14,7 @@ from normbench.claims.claim import Claims
 from normbench.claims.evidence import Evidence
 from normbench.claims.rules import (
     MARGIN,
+    GridPoint,
     Judgement,
     Observed,
     Part,
@@ -27,8 +28,8 @@ from normbench.claims.rules import (
 )
 
 LEARNING_RATES = (0.01, 0.001)
-LARGE = [(128, lr) for lr in LEARNING_RATES]
-SMALL = [(2, lr) for lr in LEARNING_RATES]
+LARGE: list[GridPoint] = [(128, lr) for lr in LEARNING_RATES]
+SMALL: list[GridPoint] = [(2, lr) for lr in LEARNING_RATES]
 
 STABLE = 0.03  # standard deviation of accuracy
 WALL_TIME = (2.5, 10)  # "about 5 times": within a factor of two
@@ -46,10 +47,10 @@ CLAIMS = Claims()  # numbered in this order
     "much larger it is at learning rate 0.01 than at 0.001.",
     rule="All three are above 0.",
 )
-def _(evidence: Evidence) -> Judgement:
+def batchnorm_beats_none_at_128(evidence: Evidence) -> Judgement:
     return every(
         [
-            *(above(evidence, "batchnorm", "none", cell) for cell in LARGE),
+            *(above(evidence, "batchnorm", "none", point) for point in LARGE),
             gains(evidence, "batchnorm", "none", *LARGE),
         ]
     )
@@ -64,10 +65,10 @@ def _(evidence: Evidence) -> Judgement:
     rule=f"At both learning rates the advantage at 128 is larger than at 2, and at 2 none is as "
     f"good as batchnorm: better, or worse by less than {MARGIN}.",
 )
-def _(evidence: Evidence) -> Judgement:
+def batchnorm_loses_its_advantage_at_2(evidence: Evidence) -> Judgement:
     return every(
         [
-            *(matches(evidence, "none", "batchnorm", cell) for cell in SMALL),
+            *(matches(evidence, "none", "batchnorm", point) for point in SMALL),
             *(
                 gains(evidence, "batchnorm", "none", large, small)
                 for large, small in zip(LARGE, SMALL, strict=True)
@@ -85,8 +86,8 @@ def _(evidence: Evidence) -> Judgement:
     measured="The difference in accuracy between batchnorm_eps and batchnorm at batch size 2.",
     rule="It is above 0 at both learning rates.",
 )
-def _(evidence: Evidence) -> Judgement:
-    return every(above(evidence, "batchnorm_eps", "batchnorm", cell) for cell in SMALL)
+def larger_eps_helps_batchnorm_at_2(evidence: Evidence) -> Judgement:
+    return every(above(evidence, "batchnorm_eps", "batchnorm", point) for point in SMALL)
 
 
 @CLAIMS.claim(
@@ -100,15 +101,15 @@ def _(evidence: Evidence) -> Judgement:
     f"batchnorm by more than {MARGIN} at both; and in at least one of four cells it is below "
     "batchnorm_eps, with intervals of 98.75% since there are four chances.",
 )
-def _(evidence: Evidence) -> Judgement:
-    cells = LARGE + SMALL
+def running_batchnorm_works_at_2_only(evidence: Evidence) -> Judgement:
+    points = LARGE + SMALL
     return every(
         [
-            *(above(evidence, "running_batchnorm", "batchnorm", cell) for cell in SMALL),
-            *(falls_short(evidence, "running_batchnorm", "batchnorm", cell) for cell in LARGE),
+            *(above(evidence, "running_batchnorm", "batchnorm", point) for point in SMALL),
+            *(falls_short(evidence, "running_batchnorm", "batchnorm", point) for point in LARGE),
             some(
-                below(evidence, "running_batchnorm", "batchnorm_eps", cell, ALPHA / len(cells))
-                for cell in cells
+                below(evidence, "running_batchnorm", "batchnorm_eps", point, ALPHA / len(points))
+                for point in points
             ),
         ]
     )
@@ -123,12 +124,12 @@ def _(evidence: Evidence) -> Judgement:
     "and batchnorm, in every cell.",
     rule="All four at batch size 128 are below 0, all four at batch size 2 are above 0.",
 )
-def _(evidence: Evidence) -> Judgement:
+def batch_free_norms_lose_at_128_and_win_at_2(evidence: Evidence) -> Judgement:
     norms = ("layernorm", "groupnorm")
     return every(
         [
-            *(below(evidence, norm, "batchnorm", cell) for norm in norms for cell in LARGE),
-            *(above(evidence, norm, "batchnorm", cell) for norm in norms for cell in SMALL),
+            *(below(evidence, norm, "batchnorm", point) for norm in norms for point in LARGE),
+            *(above(evidence, norm, "batchnorm", point) for norm in norms for point in SMALL),
         ]
     )
 
@@ -140,8 +141,8 @@ def _(evidence: Evidence) -> Judgement:
     measured="The difference in accuracy between groupnorm and layernorm in every cell.",
     rule=f"In every cell groupnorm is better, or worse by less than {MARGIN}.",
 )
-def _(evidence: Evidence) -> Judgement:
-    return every(matches(evidence, "groupnorm", "layernorm", cell) for cell in LARGE + SMALL)
+def groupnorm_matches_layernorm(evidence: Evidence) -> Judgement:
+    return every(matches(evidence, "groupnorm", "layernorm", point) for point in LARGE + SMALL)
 
 
 @CLAIMS.claim(
@@ -155,11 +156,11 @@ def _(evidence: Evidence) -> Judgement:
     rule="At batch size 2 it is above every other norm and none at both learning rates; at 128/"
     f"0.01 it is better than batchnorm, or worse by less than {MARGIN}.",
 )
-def _(evidence: Evidence) -> Judgement:
+def ws_bcn_is_best_at_2_and_matches_at_128(evidence: Evidence) -> Judgement:
     others = [norm for norm in article_norms() if norm != "ws_bcn"]
     return every(
         [
-            *(above(evidence, "ws_bcn", other, cell) for cell in SMALL for other in others),
+            *(above(evidence, "ws_bcn", other, point) for point in SMALL for other in others),
             matches(evidence, "ws_bcn", "batchnorm", LARGE[0]),
         ]
     )
@@ -174,7 +175,7 @@ def _(evidence: Evidence) -> Judgement:
     "size 128 than none does. That is the last number of claim 1, seen from the other side.",
     rule="It is above 0.",
 )
-def _(evidence: Evidence) -> Judgement:
+def norms_allow_a_higher_learning_rate(evidence: Evidence) -> Judgement:
     return every([gains(evidence, "batchnorm", "none", *LARGE)])
 
 
@@ -187,7 +188,7 @@ def _(evidence: Evidence) -> Judgement:
     "were made on: the geometric mean over norms and learning rates.",
     rule=f"It is from {WALL_TIME[0]} to {WALL_TIME[1]}, which is within a factor of two of 5.",
 )
-def _(evidence: Evidence) -> Judgement:
+def small_batches_cost_five_times_the_time(evidence: Evidence) -> Judgement:
     devices = Counter(
         record["environment"]["device"]
         for cell in evidence.cells.values()
@@ -197,14 +198,14 @@ def _(evidence: Evidence) -> Judgement:
     pairs = []
     for norm in article_norms():
         for large, small in zip(LARGE, SMALL, strict=True):
-            seconds = [evidence.log_seconds(norm, *cell, device) for cell in (small, large)]
+            seconds = [evidence.log_seconds(norm, *point, device) for point in (small, large)]
             pairs += [seconds] if all(seconds) else []
     terms = [
         (weight / len(pairs), seconds)
         for pair in pairs
         for weight, seconds in zip((1, -1), pair, strict=True)
     ]
-    ratio = contrast(*terms) if terms else None
+    ratio = contrast(*terms)
     what = f"batch size 2 over 128, {len(pairs)} pairs on {device}"
     return every([Part(what, ratio and ratio.exp(), *WALL_TIME, form=".2f")])
 
@@ -218,13 +219,13 @@ def _(evidence: Evidence) -> Judgement:
     "difference. The number itself decides, as the claim is about these runs; a larger one "
     "contradicts it only if its interval (of a standard deviation, from chi-squared) is above.",
 )
-def _(evidence: Evidence) -> Judgement:
-    cells = [(norm, *cell) for norm in article_norms() for cell in LARGE + SMALL]
+def results_are_stable_over_three_runs(evidence: Evidence) -> Judgement:
+    cells = [(norm, *point) for norm in article_norms() for point in LARGE + SMALL]
     samples = [evidence.accuracy(*cell) for cell in cells]
     return every(
         Observed(
             f"{norm}, {batch_size}/{lr:g}",
-            sample and spread(sample),
+            spread(sample) if sample else None,
             high=STABLE,
             caveat=evidence.caveats((norm, batch_size, lr)),
             form=".3f",

@@ -1,7 +1,7 @@
 """What the articles claim of what goes on in training, each with its rule, judged from probes.
 
 The rules were fixed before the probes were run. A claim is about batch size 128 and learning rate
-0.01, the cell that the probes watch.
+0.01, where the probes watch.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from typing import Any
 from normbench.analysis.reference import GUESSING
 from normbench.claims.claim import Claims
 from normbench.claims.evidence import Evidence, Quantity
-from normbench.claims.probed import amount, difference, ratio, weighted
-from normbench.claims.rules import Judgement, below, every
+from normbench.claims.probed import amount, excess, ratio, weighted
+from normbench.claims.rules import Ends, GridPoint, Judgement, below, every
 from normbench.probes.gradients import describe
 
-CELL = 128, 0.01
-ALIKE = {"low": 1 / 1.5, "high": 1.5}  # ratios of what is said to be like something else
-RATIO = {"form": ".2f"}
+POINT: GridPoint = 128, 0.01
+ALIKE: Ends = {"low": 1 / 1.5, "high": 1.5}  # ratios of what is said to be like something else
 
 CLAIMS = Claims()
 
@@ -51,9 +50,9 @@ GROWTH = Quantity("growth", "activations", _growth_of_the_last)
     "lowest, over it) and spikes (the 99th percentile of the change from a step to the next).",
     rule="All three ratios are above 1.",
 )
-def _(evidence: Evidence) -> Judgement:
+def gradients_are_steadier_with_batchnorm(evidence: Evidence) -> Judgement:
     return every(
-        ratio(evidence, number, "none", "batchnorm", CELL, low=1, **RATIO)
+        ratio(evidence, number, "none", "batchnorm", POINT, low=1)
         for number in (DROP, RISE, SPIKES)
     )
 
@@ -68,15 +67,12 @@ def _(evidence: Evidence) -> Judgement:
     "difference in accuracy between the two in the grid's runs.",
     rule="All three ratios are within a factor of 1.5, and running_batchnorm is less accurate.",
 )
-def _(evidence: Evidence) -> Judgement:
+def running_batchnorm_has_batchnorm_gradients_but_trains_worse(evidence: Evidence) -> Judgement:
     norms = "running_batchnorm", "batchnorm"
     return every(
         [
-            *(
-                ratio(evidence, number, *norms, CELL, **ALIKE, **RATIO)
-                for number in (LEVEL, RISE, SPIKES)
-            ),
-            below(evidence, *norms, CELL),
+            *(ratio(evidence, number, *norms, POINT, **ALIKE) for number in (LEVEL, RISE, SPIKES)),
+            below(evidence, *norms, POINT),
         ]
     )
 
@@ -91,9 +87,9 @@ def _(evidence: Evidence) -> Judgement:
     "scale and shift).",
     rule="batchnorm_detached is below batchnorm, and below batchnorm_no_affine.",
 )
-def _(evidence: Evidence) -> Judgement:
+def gradients_through_statistics_matter_more_than_affine(evidence: Evidence) -> Judgement:
     return every(
-        difference(evidence, _accuracy("ablation"), "batchnorm_detached", other, CELL, high=0)
+        excess(evidence, _accuracy("ablation"), "batchnorm_detached", other, POINT, high=0)
         for other in ("batchnorm", "batchnorm_no_affine")
     )
 
@@ -107,11 +103,11 @@ def _(evidence: Evidence) -> Judgement:
     "output, before its norm, on one batch, at the end of training over that before it.",
     rule="It is above 1 without a norm, and larger than with batchnorm.",
 )
-def _(evidence: Evidence) -> Judgement:
+def activations_grow_without_a_norm(evidence: Evidence) -> Judgement:
     return every(
         [
-            amount(evidence, GROWTH, "none", CELL, low=1, **RATIO),
-            ratio(evidence, GROWTH, "none", "batchnorm", CELL, low=1, **RATIO),
+            amount(evidence, GROWTH, "none", POINT, low=1),
+            ratio(evidence, GROWTH, "none", "batchnorm", POINT, low=1),
         ]
     )
 
@@ -126,13 +122,13 @@ def _(evidence: Evidence) -> Judgement:
     "after the first tenth over the lowest), the latter as a ratio to that of none.",
     rule="For ws_groupnorm as for ws_bcn, lead is above 1 and the ratio of drifts below 1.",
 )
-def _(evidence: Evidence) -> Judgement:
+def ws_gradients_peak_then_level(evidence: Evidence) -> Judgement:
     return every(
         part
         for norm in ("ws_groupnorm", "ws_bcn")
         for part in (
-            amount(evidence, LEAD, norm, CELL, low=1, **RATIO),
-            ratio(evidence, DRIFT, norm, "none", CELL, high=1, **RATIO),
+            amount(evidence, LEAD, norm, POINT, low=1),
+            ratio(evidence, DRIFT, norm, "none", POINT, high=1),
         )
     )
 
@@ -147,13 +143,13 @@ def _(evidence: Evidence) -> Judgement:
     rule="batchnorm is above none, and noisy_batchnorm is above the middle between the two, so "
     "that more than half of the benefit is left.",
 )
-def _(evidence: Evidence) -> Judgement:
+def noise_leaves_the_benefit_of_batchnorm(evidence: Evidence) -> Judgement:
     accuracy = _accuracy("noisy_batchnorm")
     middle = {"noisy_batchnorm": 1, "batchnorm": -0.5, "none": -0.5}
     what = "noisy_batchnorm − (batchnorm + none) / 2"
     return every(
         [
-            difference(evidence, accuracy, "batchnorm", "none", CELL, low=0),
-            weighted(evidence, accuracy, CELL, middle, what, low=0),
+            excess(evidence, accuracy, "batchnorm", "none", POINT, low=0),
+            weighted(evidence, accuracy, POINT, middle, what, low=0),
         ]
     )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from normbench.analysis.cells import Results
-from normbench.analysis.groups import summary
+from normbench.analysis.groups import provenance
 from normbench.analysis.reference import GUESSING
 from normbench.claims import CLAIMS
 from normbench.claims.evidence import Evidence
@@ -42,7 +42,7 @@ def markdown(results: Results, probes: Mapping[str, Results]) -> str:
     measured = [m for m in models if any(m in of.records for of in (results, *probes.values()))]
     judged = [(claim, {m: claim.judge(evidence[m]) for m in models}) for claim in CLAIMS]
     parts = ["# The articles' claims"]
-    parts += [filled(f"{model}: {summary(of)}") for model, of in results.records.items()]
+    parts += [filled(f"{model}: {provenance(of)}") for model, of in results.records.items()]
     parts += [filled(f"Not looked at: {'; '.join(results.others)}.")] if results.others else []
     parts.append(
         table(

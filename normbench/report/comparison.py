@@ -10,14 +10,14 @@ from collections.abc import Iterable, Sequence
 
 from normbench.analysis.cells import Results
 from normbench.analysis.comparison import ENOUGH_TO_RANK, Pair, Row, rank_correlations
-from normbench.analysis.groups import summary
+from normbench.analysis.groups import provenance
 from normbench.drawing.text import filled, table
 
 
 def markdown(results: Results, rows: Sequence[Row]) -> str:
     """The whole comparison, summary first."""
     parts = ["# Ours and the article's"]
-    parts += [filled(f"{model}: {summary(of)}") for model, of in results.records.items()]
+    parts += [filled(f"{model}: {provenance(of)}") for model, of in results.records.items()]
     parts += [filled(f"Not looked at: {'; '.join(results.others)}.")] if results.others else []
     for model in results.records:
         parts += _at_a_glance(model, [row for row in rows if row.cell.model == model])

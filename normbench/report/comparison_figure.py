@@ -9,7 +9,7 @@ from typing import Any
 
 from normbench.analysis.cells import Results
 from normbench.analysis.comparison import Row
-from normbench.analysis.groups import norm_rank, setting
+from normbench.analysis.groups import conditions, norm_rank
 from normbench.analysis.reference import calibrated_on
 from normbench.analysis.welch import Sample
 from normbench.drawing import style
@@ -46,7 +46,7 @@ def draw(results: Results, rows: Sequence[Row], stem: Path) -> list[Path]:
             ax.set_xlabel("accuracy")
         fig.legend(handles=_legend(), loc="outside upper left", ncols=3)
         settings = [
-            f"{model}: {setting(results.records[model])}"
+            f"{model}: {conditions(results.records[model])}"
             for model in models
             if model in results.records
         ]

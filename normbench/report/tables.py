@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
-from normbench.analysis.differences import canonical, differences
-from normbench.analysis.groups import groups, norm_groups, notes, protocol_of, summary
+from normbench.analysis.differences import canonical, distinctions
+from normbench.analysis.groups import groups, norm_groups, notes, protocol_of, provenance
 from normbench.analysis.welch import Sample
 from normbench.drawing.text import table
 from normbench.store.files import write_atomically
@@ -78,11 +78,11 @@ def norm_table(records: list[Record]) -> str:
 def _protocols(records: list[Record]) -> Iterable[str]:
     """Markdown for each protocol among the records of one dataset and model."""
     protocols = groups(records, lambda r: canonical(protocol_of(r)))
-    labels = differences([protocol_of(group[0]) for _, group in protocols])
+    labels = distinctions([protocol_of(group[0]) for _, group in protocols])
     for (_, group), label in zip(protocols, labels, strict=True):
         if label:
             yield f"Protocol: {label}\n"
-        yield f"{summary(group)}\n"
+        yield f"{provenance(group)}\n"
         for heading, text in norm_tables(group):
             yield f"## {heading}\n\n{text}\n"
 
