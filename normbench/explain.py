@@ -8,6 +8,8 @@ import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from normbench.errors import UserError
+
 LAUNCHERS = {"submitit_slurm": "slurm", "ray": "ray", "joblib": "joblib"}  # Hydra's name: extra
 
 
@@ -35,6 +37,8 @@ def explain(error: BaseException) -> str | None:
             line += " Give a list, such as [0.01,0.001]"
         return line
     if isinstance(error, HydraException):
+        if isinstance(error.__cause__, UserError):  # of a part of ours that Hydra makes
+            return str(error.__cause__)
         return f"cannot read the settings: {first_line(error)}"
     if isinstance(error, OmegaConfBaseException):
         key = getattr(error, "full_key", None)
