@@ -1,8 +1,26 @@
-"""What figures are of, in words."""
+"""What figures and pages are of, in words."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from normbench.analysis.cells import Results
+from normbench.analysis.groups import provenance
+from normbench.drawing.text import filled
 from normbench.store.records import Record
+
+
+def looked_at(results: Results) -> Iterator[str]:
+    """Paragraphs for a page: what each model's records have in common, and what was left out."""
+    for model, records in results.records.items():
+        yield filled(f"{model}: {provenance(records)}")
+    if results.others:
+        yield filled(f"Not looked at: {'; '.join(results.others)}.")
+
+
+def page(title: str, records: list[Record], *paragraphs: str) -> str:
+    """Markdown that goes with a figure: what it is of, and paragraphs."""
+    return "\n\n".join([f"# {title}", f"{protocol_line(records)}.", *paragraphs]) + "\n"
 
 
 def protocol_line(records: list[Record]) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from normbench.store.files import write_atomically
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 WIDTH = 8.5  # inches
@@ -49,7 +50,7 @@ OTHERS = (
     ("#cc6677", "p"),
 )
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": 9.5,
     "axes.titlesize": 10.5,
@@ -108,11 +109,9 @@ def shades(count: int) -> list[Any]:
 @contextmanager
 def in_style() -> Iterator[None]:
     """What is drawn inside looks like every other figure, whatever the user's matplotlibrc says."""
-    import matplotlib
+    from matplotlib.style import context
 
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
+    with context(STYLE, after_reset=True):
         yield
 
 
@@ -134,7 +133,13 @@ def figure(
         yield fig, fig.subplots(rows, columns, squeeze=False, **settings)
 
 
-def log_scale(ax: Any) -> None:
+def legend(fig: Figure, ax: Axes, columns: int, **settings: Any) -> None:
+    """Name what is drawn in a panel above all of them."""
+    handles, labels = ax.get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside upper left", ncols=columns, **settings)
+
+
+def log_scale(ax: Axes) -> None:
     """A logarithmic y axis with plain numbers at it: 0.1, 1, 10, or 1, 2, 5 where these are few."""
     from matplotlib.ticker import LogLocator, NullLocator
 

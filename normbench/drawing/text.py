@@ -39,7 +39,7 @@ def filled(text: str, indent: str = "") -> str:
     )
 
 
-def markdown_table(headings: list[str], rows: list[list[Any]]) -> str:
+def number_table(headings: list[str], rows: list[list[Any]]) -> str:
     """Text and numbers, these to 3 significant digits; a dash where one is not finite."""
     return table(
         [[cell if isinstance(cell, str) else _shown(cell) for cell in row] for row in rows],
@@ -48,7 +48,7 @@ def markdown_table(headings: list[str], rows: list[list[Any]]) -> str:
     )
 
 
-def described(
+def table_by_norm(
     records: Iterable[Record],
     describe: Callable[[dict[str, Any]], Mapping[str, float]],
     average: Callable[..., Iterable[float]],
@@ -64,7 +64,7 @@ def described(
         of_runs = [describe(record["measured"]) for record in group]
         headings = ["norm", *of_runs[0]]
         rows.append([norm, *average([list(of_run.values()) for of_run in of_runs], axis=0)])
-    return markdown_table(headings, rows)
+    return number_table(headings, rows)
 
 
 def _shown(value: float) -> str:

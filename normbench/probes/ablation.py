@@ -10,8 +10,8 @@ from normbench.analysis.averages import array
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
 from normbench.drawing.captions import protocol_line
-from normbench.drawing.text import markdown_table
-from normbench.probes.curves import Curves, draw_curves, finished, spread
+from normbench.drawing.text import number_table
+from normbench.probes.curves import Curves, draw_curves, finished, std_over_runs
 from normbench.store.records import Record
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOTHING, ALL = "none", "batchnorm"  # the norms between which the others are
+
+# Norm -> {of what: (mean, standard deviation over seeds)}
+Shares = dict[str, dict[str, tuple[float, float]]]
 
 
 class Ablation(Curves):
@@ -58,14 +61,14 @@ class Ablation(Curves):
         return (
             Curves.summarize(records)
             + "\n# Shares of BatchNorm's improvement\n\n"
-            + markdown_table(["norm", *kinds], rows)
+            + number_table(["norm", *kinds], rows)
             + "\n\nA share is (none − norm) / (none − batchnorm), seed by seed, mean ± standard "
             "deviation. It need not lie between 0 and 100%, and shares need not sum up.\n"
         )
 
 
-def shares(records: list[Record]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Norm -> {of what: (mean, standard deviation over seeds)}; empty without the two ends.
+def shares(records: list[Record]) -> Shares:
+    """The share of each norm; none without the two ends.
 
     Only seeds count for which the norm and both ends finished.
     """
@@ -80,7 +83,7 @@ def shares(records: list[Record]) -> dict[str, dict[str, tuple[float, float]]]:
         "accuracy at the end": lambda m: m["val_accuracy"][-1],
         "loss over training": lambda m: np.mean(array(m["val_loss"])),
     }
-    found = {}
+    found: Shares = {}
     for norm, seeds in norms.items():
         common = sorted(set(seeds) & set(norms[NOTHING]) & set(norms[ALL]))
         if not common or norm == NOTHING:
@@ -92,18 +95,20 @@ def shares(records: list[Record]) -> dict[str, dict[str, tuple[float, float]]]:
                 for group in (norms[NOTHING], norms[ALL], seeds)
             )
             share = (nothing - part) / (nothing - all_)
-            found[norm][kind] = float(share.mean()), float(spread(share))
+            found[norm][kind] = float(share.mean()), float(std_over_runs(share))
     return found
 
 
-def _draw_shares(ax: Axes, found: dict[str, dict[str, tuple[float, float]]]) -> None:
+def _draw_shares(ax: Axes, found: Shares) -> None:
     """Those of the loss at the end, the largest on top."""
     ends = {norm: kinds["loss at the end"] for norm, kinds in found.items()} | {NOTHING: (0, 0)}
     ranked = sorted(ends, key=lambda norm: ends[norm])
     for place, norm in enumerate(ranked):
         mean, std = (100 * number for number in ends[norm])
-        look = {"color": style.color(norm), "marker": style.marker(norm)}
-        ax.errorbar(mean, place, xerr=std, elinewidth=1.6, linestyle="none", **look)
+        ax.errorbar(
+            mean, place, xerr=std, elinewidth=1.6, linestyle="none",
+            color=style.color(norm), marker=style.marker(norm),
+        )  # fmt: skip
     ax.set_yticks(range(len(ranked)), ranked)
     ax.set_ylim(-0.6, len(ranked) - 0.4)
     ax.tick_params(axis="y", length=0)

@@ -11,9 +11,9 @@ import numpy as np
 from normbench.analysis.averages import array
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import protocol_line
+from normbench.drawing.captions import page, protocol_line
 from normbench.drawing.panels import layer_legend
-from normbench.drawing.text import markdown_table
+from normbench.drawing.text import number_table
 from normbench.errors import UserError
 from normbench.probes.probe import WatchingProbe
 from normbench.store.records import Record
@@ -35,7 +35,7 @@ class Activations(WatchingProbe):
     They are those on one batch, the first that the run trains on, in training mode: norms take
     the statistics that they would take in training, and their running averages stay as they are.
 
-    Args:
+    Attributes:
         steps: see WatchingProbe.
         every: steps between two looks; the first is before training, the last at the end.
         layers: names of convolutions, as in ``model.named_modules()``; None: all.
@@ -128,11 +128,12 @@ class Activations(WatchingProbe):
             for layer, mean, std in zip(group[0]["measured"]["layers"], *ends, strict=True):
                 rows.append([norm, layer, *mean, *std, std[1] / std[0]])
         headings = ["norm", "layer", "mean: first", "last", "std: first", "last", "growth"]
-        return (
-            f"# Outputs of convolutions\n\n{protocol_line(records)}.\n\n"
-            f"{markdown_table(headings, rows)}\n\n"
+        return page(
+            "Outputs of convolutions",
+            records,
+            number_table(headings, rows),
             "Before training and at the last look, on the run's first batch in training mode; "
-            "means over seeds. Growth: the last standard deviation over the first.\n"
+            "means over seeds. Growth: the last standard deviation over the first.",
         )
 
 

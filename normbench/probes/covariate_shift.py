@@ -12,8 +12,8 @@ import numpy as np
 from normbench.analysis.averages import array, geometric_mean, mean, stack
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import measured_when, protocol_line
-from normbench.drawing.text import bullets, described
+from normbench.drawing.captions import measured_when, page, protocol_line
+from normbench.drawing.text import bullets, table_by_norm
 from normbench.errors import UserError
 from normbench.probes.probe import WatchingProbe, check_every, check_positive
 from normbench.store.records import Record
@@ -35,7 +35,7 @@ class CovariateShift(WatchingProbe):
     in training mode, in fp32. Layers are convolutions and linear layers, each with the norm that
     follows it.
 
-    Args:
+    Attributes:
         steps: see WatchingProbe.
         every: measure before the first step, and then whenever so many more are done.
         step_size: of the gradient step that is the update; None: the update is the one that the
@@ -65,28 +65,24 @@ class CovariateShift(WatchingProbe):
             )
 
     def watch(self, run: Watched) -> Generator[int, bool, dict[str, Any]]:
-        from normbench.calculus.batch_loss import full_precision, layers_of
+        from normbench.calculus.batch_loss import layers_of
         from normbench.calculus.covariate_shift import covariate_shift
         from normbench.calculus.line import gradient
-        from normbench.probes.watching import numbers
+        from normbench.probes.watching import measure_at
 
         layers = layers_of(run.model)[1:]
-        measured: dict[str, list[Any]] = {"layers": [layer.name for layer in layers], "at": []}
-        for step in range(0, run.steps, self.every):
-            if not (yield step):
-                break
+
+        def shift() -> dict[str, torch.Tensor]:
             loss = run.loss_function(run.batch)
-            with full_precision():
-                if self.step_size is None:
-                    updated = run.parameters_after_step()
-                else:
-                    updated = loss.here - self.step_size * gradient(loss, loss.here)[1]
-                shift = covariate_shift(loss, loss.here, updated, layers)
-            measured["at"].append(step)
-            for name, values in shift.items():
-                measured.setdefault(name, []).append(numbers(values))
+            if self.step_size is None:
+                updated = run.parameters_after_step()
+            else:
+                updated = loss.here - self.step_size * gradient(loss, loss.here)[1]
+            return covariate_shift(loss, loss.here, updated, layers)
+
+        measured = yield from measure_at(range(0, run.steps, self.every), shift)
         yield run.steps
-        return measured
+        return {"layers": [layer.name for layer in layers], **measured}
 
     @staticmethod
     def draw(records: list[Record]) -> Figure:
@@ -109,7 +105,7 @@ class CovariateShift(WatchingProbe):
                     bottom.set_xlabel("training step")
             axes[0, 0].set_ylabel("L2 difference")
             axes[1, 0].set_ylabel("cosine")
-            fig.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
+            style.legend(fig, axes[1, 0], 4)
             style.caption(
                 fig,
                 "The gradient of a layer's weight before and after all layers before it were "
@@ -121,11 +117,13 @@ class CovariateShift(WatchingProbe):
 
     @staticmethod
     def summarize(records: list[Record]) -> str:
-        return (
-            f"# Covariate shift in the optimization sense\n\n{protocol_line(records)}.\n\n"
-            f"{described(records, describe, mean)}\n\n"
+        return page(
+            "Covariate shift in the optimization sense",
+            records,
+            table_by_norm(records, describe, mean),
             "A layer's gradient before and after the layers before it were updated. "
-            f"{_update(records)}. Means over layers, steps and seeds:\n\n{bullets(LEGEND)}\n"
+            f"{_update(records)}. Means over layers, steps and seeds:",
+            bullets(LEGEND),
         )
 
 

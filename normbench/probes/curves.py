@@ -11,8 +11,8 @@ import numpy as np
 from normbench.analysis.averages import array
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import protocol_line
-from normbench.drawing.text import markdown_table
+from normbench.drawing.captions import page, protocol_line
+from normbench.drawing.text import number_table
 from normbench.errors import UserError
 from normbench.probes.probe import WatchingProbe
 from normbench.store.records import Record
@@ -35,7 +35,7 @@ LABELS = {
 class Curves(WatchingProbe):
     """Training loss, validation loss and validation accuracy over training.
 
-    Args:
+    Attributes:
         steps: see WatchingProbe.
         evaluations: how many, at even distances, after the one before training.
 
@@ -71,8 +71,7 @@ class Curves(WatchingProbe):
         with style.figure(1, 3, 3.4) as (fig, axes):
             for ax, part in zip(axes[0], LABELS, strict=True):
                 draw_curves(ax, records, part)
-            handles, labels = axes[0, 0].get_legend_handles_labels()
-            fig.legend(handles, labels, loc="outside upper left", ncols=4)
+            style.legend(fig, axes[0, 0], 4)
             style.caption(fig, f"Mean ± standard deviation over seeds. {protocol_line(records)}.")
         return fig
 
@@ -82,8 +81,8 @@ class Curves(WatchingProbe):
         for norm, group in by_norm(records).items():
             ends = [f"{m:.3f} ± {s:.3f}" for m, s in (at_end(group, part) for part in LABELS)]
             rows.append([norm, *ends, f"{len(finished(group))} of {len(group)}"])
-        table = markdown_table(["norm", *LABELS.values(), "runs that finished"], rows)
-        return f"# At the end of training\n\n{protocol_line(records)}.\n\n{table}\n"
+        table = number_table(["norm", *LABELS.values(), "runs that finished"], rows)
+        return page("At the end of training", records, table)
 
 
 def draw_curves(ax: Axes, records: list[Record], part: str) -> None:
@@ -93,7 +92,7 @@ def draw_curves(ax: Axes, records: list[Record], part: str) -> None:
         lines = values(group, part)
         if len(lines) == 0:
             continue
-        mean, std = lines.mean(axis=0), spread(lines)
+        mean, std = lines.mean(axis=0), std_over_runs(lines)
         color, marker = style.color(norm), style.marker(norm)
         ax.fill_between(at, mean - std, mean + std, color=color, alpha=0.18, lw=0)
         ax.plot(at, mean, color=color, marker=marker, markevery=3, ms=4, lw=1.4, label=norm)
@@ -110,7 +109,7 @@ def values(records: list[Record], part: str) -> np.ndarray:
     return array([record["measured"][part] for record in finished(records)])
 
 
-def spread(lines: np.ndarray) -> np.ndarray:
+def std_over_runs(lines: np.ndarray) -> np.ndarray:
     """Sample standard deviation over runs (runs, …), 0 for one."""
     return lines.std(axis=0, ddof=1) if len(lines) > 1 else np.zeros(lines.shape[1:])
 
@@ -120,4 +119,4 @@ def at_end(records: list[Record], part: str) -> tuple[float, float]:
     lines = values(records, part)
     if len(lines) == 0:
         return np.nan, np.nan
-    return float(lines[:, -1].mean()), float(spread(lines[:, -1]))
+    return float(lines[:, -1].mean()), float(std_over_runs(lines[:, -1]))

@@ -12,9 +12,9 @@ import numpy as np
 from normbench.analysis.averages import array
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import protocol_line
+from normbench.drawing.captions import page, protocol_line
 from normbench.drawing.panels import FEW_LAYERS, layer_legend, norm_panels
-from normbench.drawing.text import described
+from normbench.drawing.text import table_by_norm
 from normbench.probes.probe import WatchingProbe
 from normbench.store.records import Record
 
@@ -34,7 +34,7 @@ class Gradients(WatchingProbe):
     Where a weight is computed from a parameter, as in weight standardization, the gradient is that
     of the parameter.
 
-    Args:
+    Attributes:
         steps: see WatchingProbe.
         layers: names of convolutions, as in ``model.named_modules()``; None: all.
 
@@ -62,6 +62,7 @@ class Gradients(WatchingProbe):
         one = torch.ones((), device=device)
 
         def note(layer: int, parameter: torch.nn.Parameter) -> None:
+            assert parameter.grad is not None  # it has just been accumulated
             norm = torch.linalg.vector_norm(parameter.grad.detach(), dtype=torch.float32)
             # fp16 gradients are scaled up; everything stays on the device
             norms[layer, run.training.steps_done] = norm / scaler.scale(one)
@@ -96,8 +97,8 @@ class Gradients(WatchingProbe):
 
     @staticmethod
     def summarize(records: list[Record]) -> str:
-        table = described(records, lambda measured: describe(measured["norms"]), np.mean)
-        return f"# Gradient norms\n\n{protocol_line(records)}.\n\n{table}\n\n{LEGEND}\n"
+        table = table_by_norm(records, lambda measured: describe(measured["norms"]), np.mean)
+        return page("Gradient norms", records, table, LEGEND)
 
 
 LEGEND = """\

@@ -12,8 +12,8 @@ import numpy as np
 from normbench.analysis.averages import array, geometric_mean, highest, mean, stack
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import measured_when, protocol_line
-from normbench.drawing.text import markdown_table
+from normbench.drawing.captions import measured_when, page, protocol_line
+from normbench.drawing.text import number_table
 from normbench.errors import UserError
 from normbench.probes.probe import WatchingProbe, check_positive
 from normbench.store.records import Record
@@ -37,7 +37,7 @@ class Hessian(WatchingProbe):
     estimate. Where a norm's statistics are constants to the gradient, as running statistics are,
     they are constants here, too.
 
-    Args:
+    Attributes:
         steps: see WatchingProbe.
         times: how often to measure, spread evenly from before the first step to after the last.
         images: in the batch.
@@ -75,7 +75,7 @@ class Hessian(WatchingProbe):
     def watch(self, run: Watched) -> Generator[int, bool, dict[str, Any]]:
         import torch
 
-        from normbench.calculus.batch_loss import full_precision
+        from normbench.probes.watching import measure_at
 
         labels, seed = run.training.train.labels, run.training.plan.seed
         if self.images > len(labels):
@@ -84,22 +84,13 @@ class Hessian(WatchingProbe):
             )
         drawn = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
         batch = drawn[: self.images].to(labels.device)
-        measured: dict[str, list[Any]] = {"at": []}
-        for step in np.linspace(0, run.steps, self.times).round().astype(int).tolist():
-            if not (yield step):
-                break
-            run.model.train(self.mode == "train")
-            with full_precision():
-                values = self._measure(run, batch)
-            measured["at"].append(step)
-            for name, value in values.items():
-                measured.setdefault(name, []).append(value)
-        return measured
+        steps = np.linspace(0, run.steps, self.times).round().astype(int).tolist()
+        return (yield from measure_at(steps, lambda: self._measure(run, batch)))
 
-    def _measure(self, run: Watched, batch: torch.Tensor) -> dict[str, float | None]:
+    def _measure(self, run: Watched, batch: torch.Tensor) -> dict[str, float]:
         from normbench.calculus.hessian import extreme_eigenvalues, hessian_product, trace
-        from normbench.probes.watching import numbers
 
+        run.model.train(self.mode == "train")
         loss = run.loss_function(batch)
         product = hessian_product(loss, loss.here)
         values = {"loss": loss(loss.here).item()}
@@ -108,7 +99,7 @@ class Hessian(WatchingProbe):
             values[name] = end.value if end else math.nan
             values[f"{name}_residual"] = end.residual if end else math.nan
         values["trace"], values["trace_error"] = trace(product, loss.here, self.trace_samples)
-        return {name: numbers(value) for name, value in values.items()}
+        return values
 
     @staticmethod
     def draw(records: list[Record]) -> Figure:
@@ -133,8 +124,7 @@ class Hessian(WatchingProbe):
             ratio.set_ylim(bottom=0)
             if trace.dataLim.ymin > 0:
                 style.log_scale(trace)
-            handles = axes[0, 0].get_legend_handles_labels()
-            fig.legend(*handles, loc="outside upper left", ncols=6)
+            style.legend(fig, axes[0, 0], 6)
             style.caption(
                 fig,
                 f"{_what(records)}, {measured_when(records)}; means over seeds. "
@@ -158,18 +148,27 @@ class Hessian(WatchingProbe):
             }
             steps = [f"{step:g}" for step in values.at]
             rows = [list(row) for row in zip(steps, *columns.values(), strict=True)]
-            table = markdown_table(["step", *columns], rows)
-            tables.append(f"**{norm}**\n\n{table}\n\n")
-        return (
-            f"# The Hessian\n\n{protocol_line(records)}.\n\n{''.join(tables)}{_what(records)}. "
-            "Means over seeds, geometric ones of λmax and abs(λmin / λmax). ± trace: the standard "
-            "error of one estimate. Residual: the largest ‖H v - λ v‖ / λmax over both "
-            "eigenvalues and all seeds; – where an eigenvalue did not converge.\n"
+            table = number_table(["step", *columns], rows)
+            tables += [f"**{norm}**", table]
+        return page(
+            "The Hessian",
+            records,
+            *tables,
+            f"{_what(records)}. Means over seeds, geometric ones of λmax and abs(λmin / λmax). ± "
+            "trace: the standard error of one estimate. Residual: the largest ‖H v - λ v‖ / λmax "
+            "over both eigenvalues and all seeds; – where an eigenvalue did not converge.",
         )
 
 
 class Spectra:
-    """Numbers of one norm's records: at (T,), all others (seeds, T), NaN where there is none."""
+    """Numbers of one norm's records, NaN where there is none.
+
+    Attributes:
+        at: (T,) how many steps were done.
+        loss, largest, smallest, trace, trace_error: (seeds, T) as measured.
+        ratio: (seeds, T) |smallest / largest|
+        residual: (seeds, T) the larger one, over the largest eigenvalue.
+    """
 
     def __init__(self, group: list[Record]):
         measured = [record["measured"] for record in group]

@@ -12,8 +12,8 @@ import numpy as np
 from normbench.analysis.averages import array, geometric_mean, highest, lowest, stack
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import measured_when, protocol_line
-from normbench.drawing.text import bullets, described
+from normbench.drawing.captions import measured_when, page, protocol_line
+from normbench.drawing.text import bullets, table_by_norm
 from normbench.probes.probe import WatchingProbe, check_every, check_positive
 from normbench.store.records import Record
 
@@ -32,7 +32,7 @@ class Landscape(WatchingProbe):
     training mode, everything is fp32. As in the paper, whose η end at 0.4, the distance moved
     depends on the network's own gradient.
 
-    Args:
+    Attributes:
         steps: see WatchingProbe.
         every: measure before the first step, and then whenever so many more are done.
         step_sizes: the η.
@@ -54,22 +54,16 @@ class Landscape(WatchingProbe):
         check_positive("probe.step_sizes", self.step_sizes)
 
     def watch(self, run: Watched) -> Generator[int, bool, dict[str, Any]]:
-        from normbench.calculus.batch_loss import full_precision
         from normbench.calculus.line import along_gradient
-        from normbench.probes.watching import numbers
+        from normbench.probes.watching import measure_at
 
-        measured: dict[str, list[Any]] = {"step_sizes": self.step_sizes, "at": []}
-        for step in range(0, run.steps, self.every):
-            if not (yield step):
-                break
+        def line() -> dict[str, torch.Tensor]:
             loss = run.loss_function(run.batch)
-            with full_precision():
-                line = along_gradient(loss, loss.here, self.step_sizes)
-            measured["at"].append(step)
-            for name, values in line.items():
-                measured.setdefault(name, []).append(numbers(values))
+            return along_gradient(loss, loss.here, self.step_sizes)
+
+        measured = yield from measure_at(range(0, run.steps, self.every), line)
         yield run.steps
-        return measured
+        return {"step_sizes": self.step_sizes, **measured}
 
     @staticmethod
     def draw(records: list[Record]) -> Figure:
@@ -96,7 +90,7 @@ class Landscape(WatchingProbe):
             for ax in axes[0]:
                 ax.set_xlabel("training step")
                 style.log_scale(ax)
-            fig.legend(*loss.get_legend_handles_labels(), loc="outside upper left", ncols=4)
+            style.legend(fig, loss, 4)
             sizes = records[0]["measured"]["step_sizes"]
             style.caption(
                 fig,
@@ -110,10 +104,12 @@ class Landscape(WatchingProbe):
 
     @staticmethod
     def summarize(records: list[Record]) -> str:
-        return (
-            f"# The landscape along the gradient\n\n{protocol_line(records)}.\n\n"
-            f"{described(records, describe, geometric_mean)}\n\n"
-            f"Geometric means over steps and seeds:\n\n{bullets(LEGEND)}\n"
+        return page(
+            "The landscape along the gradient",
+            records,
+            table_by_norm(records, describe, geometric_mean),
+            "Geometric means over steps and seeds:",
+            bullets(LEGEND),
         )
 
 
@@ -126,8 +122,13 @@ LEGEND = {
 
 
 class Lines:
-    """What was measured in one run: step_sizes (η,), at (T,), gradient_norm (T,), losses and
-    gradient_changes (T, η); NaN where one is not finite."""
+    """What was measured in one run; NaN where a number is not finite.
+
+    Attributes:
+        step_sizes: (η,)
+        at, gradient_norm: (T,)
+        losses, gradient_changes: (T, η)
+    """
 
     def __init__(self, measured: dict[str, Any]):
         self.step_sizes, self.at = array(measured["step_sizes"]), array(measured["at"])

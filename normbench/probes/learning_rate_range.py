@@ -12,8 +12,8 @@ import numpy as np
 
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import protocol_line
-from normbench.drawing.text import markdown_table
+from normbench.drawing.captions import page, protocol_line
+from normbench.drawing.text import number_table
 from normbench.probes.probe import WatchingProbe, check_positive
 from normbench.store.records import Record
 
@@ -31,7 +31,7 @@ class LearningRateRange(WatchingProbe):
     A run trains if its loss stays finite and, averaged over the last tenth of the watched steps,
     is below that of guessing, the logarithm of the number of classes, by a margin.
 
-    Args:
+    Attributes:
         steps: see WatchingProbe.
         margin: in nats.
 
@@ -91,7 +91,7 @@ class LearningRateRange(WatchingProbe):
                 "diverged or worse", (1, 1), (0, 5), xycoords="axes fraction",
                 textcoords="offset points", ha="right", va="bottom", fontsize=8, color=style.FAINT,
             )  # fmt: skip
-            fig.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=6)
+            style.legend(fig, ax, 6)
             style.caption(
                 fig,
                 f"Mean training loss of the last tenth of {_steps(records)}, mean over seeds; at "
@@ -108,13 +108,14 @@ class LearningRateRange(WatchingProbe):
             best = np.nanargmin(losses) if np.isfinite(losses).any() else 0
             rows.append([norm, highest_that_trains(group), rates[best], losses[best]])
         columns = ["norm", "highest that trains", "best", "loss there"]
-        return (
-            f"# The range of learning rates\n\n{protocol_line(records)}.\n\n"
-            f"{markdown_table(columns, rows)}\n\n"
+        return page(
+            "The range of learning rates",
+            records,
+            number_table(columns, rows),
             f"A run trains if its loss stays finite and, averaged over the last tenth of "
             f"{_steps(records)}, is {probe['margin']:g} or more below that of guessing, "
             f"{records[0]['measured']['guessing']:.3g}. Highest that trains: the largest learning "
-            "rate tried at which every seed does.\n"
+            "rate tried at which every seed does.",
         )
 
 

@@ -14,7 +14,7 @@ from normbench.analysis.averages import array
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
 from normbench.drawing.captions import protocol_line
-from normbench.drawing.text import markdown_table
+from normbench.drawing.text import number_table
 from normbench.errors import UserError
 from normbench.probes.probe import Measurement, Probe, check_positive
 from normbench.store.records import Record
@@ -38,7 +38,7 @@ class Overhead(Probe):
     A training step is the engine's, driven by the host: it takes a batch by index, runs forward
     and backward and updates the parameters. The forward pass is one of evaluation.
 
-    Args:
+    Attributes:
         model: the model's config.
         reference: the name of the norm to compare with.
         rounds: in each, everything is measured once.
@@ -73,8 +73,8 @@ class Overhead(Probe):
     def measure(
         self, plan: Plan, data: Dataset, device: torch.device
     ) -> Generator[int, None, Measurement]:
-        from normbench.bench.cost import peak_bytes, saved_bytes, seconds_in_turns
         from normbench.models import build_model
+        from normbench.probes.cost import peak_bytes, saved_bytes, seconds_in_turns
 
         start = time.perf_counter()
         reference = replace(
@@ -118,9 +118,7 @@ class Overhead(Probe):
                     [], [], "os^D"[i % 4], color=style.INK, mfc="white" if i else style.INK,
                     label=f"batch size {size}",
                 )  # fmt: skip
-            fig.legend(
-                *axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=len(sizes)
-            )
+            style.legend(fig, axes[0, 0], len(sizes))
             style.caption(fig, f"{_what(records)}. {protocol_line(records)}.")
         return fig
 
@@ -142,7 +140,7 @@ class Overhead(Probe):
                 for name in ("training", "forward")
                 for quartile in (" 25%", "", " 75%")
             ]
-            table = markdown_table(["norm", *columns, "memory"], rows)
+            table = number_table(["norm", *columns, "memory"], rows)
             tables.append(f"**Batch size {size}**\n\n{table}\n\n")
         device = records[0]["environment"]["device"]
         return (

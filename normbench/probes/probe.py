@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 class Measurement:
     """What a probe brings back from one run.
 
-    measured: numbers and text in dicts and lists, as JSON has them; None where a number would not
-        be finite.
-    status: finished, or diverged for a run whose loss stopped being finite.
-    seconds: wall time.
+    Attributes:
+        measured: numbers and text in dicts and lists, as JSON has them; None where a number would
+            not be finite.
+        status: finished, or diverged for a run whose loss stopped being finite.
+        seconds: wall time.
     """
 
     measured: dict[str, Any]
@@ -67,7 +69,7 @@ class Probe:
 
     @staticmethod
     def draw(records: list[Record]) -> Figure:
-        """The figure of some records, from nothing but them: ``report/style.py`` has the means."""
+        """The figure of some records, from nothing but them: ``drawing`` has the means."""
         raise NotImplementedError
 
     @staticmethod
@@ -105,7 +107,7 @@ def check_positive(name: str, values: Sequence[float]) -> None:
 class WatchingProbe(Probe):
     """A probe that watches one run, and never changes what it computes.
 
-    Args:
+    Attributes:
         steps: watch the first so many steps only, of a run that is planned as without; None: all.
     """
 
@@ -124,9 +126,25 @@ class WatchingProbe(Probe):
     def measure(
         self, plan: Plan, data: Dataset, device: torch.device
     ) -> Generator[int, None, Measurement]:
-        from normbench.probes.watching import watch_run
+        """Train a run as far as the probe wants to see it, and watch it on the way."""
+        from normbench.engine.excursion import excursion
+        from normbench.engine.training import Training
+        from normbench.probes.watching import Watched
 
-        return watch_run(self, plan, data, device)
+        start = time.perf_counter()
+        training = Training(plan, data, device)
+        run = Watched(training, self.length(training.steps_per_epoch * plan.epochs))
+        watching = self.watch(run)
+        answer: Any = None  # a generator's first
+        while True:
+            with excursion(training):
+                try:
+                    goal = watching.send(answer)
+                except StopIteration as end:
+                    status = "finished" if run.alive else "diverged"
+                    return Measurement(end.value, status, time.perf_counter() - start)
+            yield from run.train_until(goal)
+            answer = run.alive
 
     def watch(self, run: Watched) -> Generator[int, bool, dict[str, Any]]:
         """Measure between two steps of a run, or with hooks during them.

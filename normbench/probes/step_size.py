@@ -12,9 +12,9 @@ import numpy as np
 from normbench.analysis.averages import array, geometric_mean
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import protocol_line
+from normbench.drawing.captions import page, protocol_line
 from normbench.drawing.panels import norm_panels
-from normbench.drawing.text import markdown_table
+from normbench.drawing.text import number_table
 from normbench.errors import UserError
 from normbench.probes.probe import WatchingProbe, check_at
 from normbench.store.records import Record
@@ -35,7 +35,7 @@ class StepSize(WatchingProbe):
     The mini-batch is the one that the run trains on next (not augmented), norms are in training
     mode, everything is fp32. Step sizes are spread evenly on a log scale.
 
-    Args:
+    Attributes:
         steps: see WatchingProbe.
         at: before which mini-batches to measure: how many steps are done.
         smallest, largest: step sizes.
@@ -69,21 +69,17 @@ class StepSize(WatchingProbe):
         return [float(f"{eta:.6g}") for eta in np.geomspace(self.smallest, self.largest, count)]
 
     def watch(self, run: Watched) -> Generator[int, bool, dict[str, Any]]:
-        from normbench.calculus.batch_loss import full_precision
         from normbench.calculus.line import losses_after_step
-        from normbench.probes.watching import numbers
+        from normbench.probes.watching import measure_at
 
-        measured: dict[str, list[Any]] = {"step_sizes": self.step_sizes(), "at": []}
-        for step in self.at:
-            if not (yield step):
-                break
+        step_sizes = self.step_sizes()
+
+        def after() -> dict[str, torch.Tensor]:
             loss = run.loss_function(run.batch)
-            with full_precision():
-                after = losses_after_step(loss, loss.here, measured["step_sizes"])
-            measured["at"].append(step)
-            for name, values in after.items():
-                measured.setdefault(name, []).append(numbers(values))
-        return measured
+            return losses_after_step(loss, loss.here, step_sizes)
+
+        measured = yield from measure_at(self.at, after)
+        return {"step_sizes": step_sizes, **measured}
 
     @staticmethod
     def draw(records: list[Record]) -> Figure:
@@ -104,8 +100,7 @@ class StepSize(WatchingProbe):
                 ax.set_xscale("log")
             ax.set_ylim(0.95 * min(ax.dataLim.ymin for ax in axes.values()), HIGHEST)
             style.log_scale(ax)  # for all, as they share it
-            handles = next(iter(axes.values())).get_legend_handles_labels()
-            fig.legend(*handles, loc="outside upper left", ncols=7, columnspacing=1.2)
+            style.legend(fig, next(iter(axes.values())), 7, columnspacing=1.2)
             style.caption(
                 fig,
                 "Loss on a mini-batch after one gradient step on it, over the loss before, for the "
@@ -125,13 +120,14 @@ class StepSize(WatchingProbe):
             columns = [*(f"batch {step + 1:g}" for step in at), "mean"]
             rows.append([norm, *worse, geometric_mean(worse)])
         sizes = records[0]["measured"]["step_sizes"]
-        return (
-            f"# Where steps begin to diverge\n\n{protocol_line(records)}.\n\n"
-            f"{markdown_table(['norm', *columns], rows)}\n\n"
+        return page(
+            "Where steps begin to diverge",
+            records,
+            number_table(["norm", *columns], rows),
             "The smallest step size of those tried after which the loss on the mini-batch is "
             "larger than before, or not finite; – where there is none. Tried: "
             f"{len(sizes)} step sizes from {sizes[0]:g} to {sizes[-1]:g}. Geometric means over "
-            "seeds.\n"
+            "seeds.",
         )
 
 

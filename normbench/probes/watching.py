@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -12,13 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from normbench.calculus.batch_loss import BatchLoss
-from normbench.data.dataset import Dataset
+from normbench.calculus.batch_loss import BatchLoss, full_precision
 from normbench.engine.excursion import excursion
-from normbench.engine.training import Plan, Training, finish
+from normbench.engine.training import Training, finish
 from normbench.errors import UserError
 from normbench.explain import nearest
-from normbench.probes.probe import Measurement, WatchingProbe
 
 
 class Watched:
@@ -30,6 +27,7 @@ class Watched:
         batch: where the images of the next step are, int64 (batch size,); after the run's last
             step, those of that one.
         train_loss: the mean loss of the steps that were taken since the probe went on last.
+        alive: whether the loss was finite so far.
     """
 
     batch: Tensor
@@ -93,24 +91,29 @@ class Watched:
         self.training.metrics.reset()
 
 
-def watch_run(
-    probe: WatchingProbe, plan: Plan, data: Dataset, device: torch.device
-) -> Generator[int, None, Measurement]:
-    """Train a run as far as a probe wants to see it; yields as ``training.run`` does."""
-    start = time.perf_counter()
-    training = Training(plan, data, device)
-    run = Watched(training, probe.length(training.steps_per_epoch * plan.epochs))
-    watching = probe.watch(run)
-    answer = None  # a generator's first
-    while True:
-        with excursion(training):
-            try:
-                goal = watching.send(answer)
-            except StopIteration as end:
-                status = "finished" if run.alive else "diverged"
-                return Measurement(end.value, status, time.perf_counter() - start)
-        yield from run.train_until(goal)
-        answer = run.alive
+def measure_at(
+    steps: Iterable[int], measure: Callable[[], Mapping[str, Tensor | float]]
+) -> Generator[int, bool, dict[str, Any]]:
+    """Measure whenever so many steps are done, as long as the loss is finite; in full precision.
+
+    Args:
+        steps: rising.
+        measure: what to call each time; gives numbers by name.
+
+    Returns:
+        For ``Measurement.measured``: ``at``, how many steps were done, and the numbers of each
+        name, one a time.
+    """
+    measured: dict[str, Any] = {"at": []}
+    for step in steps:
+        if not (yield step):
+            break
+        with full_precision():
+            found = measure()
+        measured["at"].append(step)
+        for name, values in found.items():
+            measured.setdefault(name, []).append(numbers(values))
+    return measured
 
 
 def find_convolutions(model: nn.Module, names: Iterable[str] | None = None) -> dict[str, nn.Conv2d]:
@@ -134,9 +137,8 @@ def find_convolutions(model: nn.Module, names: Iterable[str] | None = None) -> d
 
 def trained_weight(layer: nn.Module) -> nn.Parameter:
     """The parameter that training changes, also where a layer's weight is computed from it."""
-    if is_parametrized(layer, "weight"):
-        return layer.parametrizations.weight.original
-    return layer.weight
+    behind = is_parametrized(layer, "weight")
+    return layer.get_parameter("parametrizations.weight.original" if behind else "weight")
 
 
 def numbers(values: Tensor | float) -> Any:

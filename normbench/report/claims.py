@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Mapping
 
 from normbench.analysis.cells import Results
-from normbench.analysis.groups import provenance
 from normbench.analysis.reference import GUESSING
 from normbench.claims import CLAIMS
 from normbench.claims.evidence import Evidence
 from normbench.claims.rules import Judgement, Part
+from normbench.drawing.captions import looked_at
 from normbench.drawing.text import filled, table
 
 HOW = (
@@ -41,9 +41,7 @@ def markdown(results: Results, probes: Mapping[str, Results]) -> str:
     evidence = {model: Evidence.of(results, model, probes) for model in models}
     measured = [m for m in models if any(m in of.records for of in (results, *probes.values()))]
     judged = [(claim, {m: claim.judge(evidence[m]) for m in models}) for claim in CLAIMS]
-    parts = ["# The articles' claims"]
-    parts += [filled(f"{model}: {provenance(of)}") for model, of in results.records.items()]
-    parts += [filled(f"Not looked at: {'; '.join(results.others)}.")] if results.others else []
+    parts = ["# The articles' claims", *looked_at(results)]
     parts.append(
         table(
             [

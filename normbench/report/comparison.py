@@ -10,15 +10,13 @@ from collections.abc import Iterable, Sequence
 
 from normbench.analysis.cells import Results
 from normbench.analysis.comparison import ENOUGH_TO_RANK, Pair, Row, rank_correlations
-from normbench.analysis.groups import provenance
+from normbench.drawing.captions import looked_at
 from normbench.drawing.text import filled, table
 
 
 def markdown(results: Results, rows: Sequence[Row]) -> str:
     """The whole comparison, summary first."""
-    parts = ["# Ours and the article's"]
-    parts += [filled(f"{model}: {provenance(of)}") for model, of in results.records.items()]
-    parts += [filled(f"Not looked at: {'; '.join(results.others)}.")] if results.others else []
+    parts = ["# Ours and the article's", *looked_at(results)]
     for model in results.records:
         parts += _at_a_glance(model, [row for row in rows if row.cell.model == model])
     if any(row.accuracy.apart for row in rows):
@@ -83,14 +81,20 @@ def _in_sum(pairs: Sequence[Pair]) -> tuple[str, str, str]:
 
 def _in_words(rows: Sequence[Row]) -> Iterable[str]:
     """What the summary means, and what it can and cannot tell."""
-    accuracies = [(row.accuracy, row.cell) for row in rows if row.accuracy.apart]
-    losses = [(row.loss, row.cell) for row in rows if row.loss.apart]
-    furthest, passing = [], []
-    for pairs, name in ((accuracies, "accuracy"), (losses, "loss")):
-        if pairs:
-            pair, cell = max(pairs, key=lambda of: abs(of[0].apart.value))
-            furthest.append(f"in {name} {cell} ({pair.ours.mean:.2f} for {pair.article.mean:.2f})")
-            passing.append(statistics.median(pair.apart.half_width for pair, _ in pairs))
+    furthest, passing = [], {}
+    for name, pairs in (
+        ("accuracy", [(row.cell, row.accuracy) for row in rows]),
+        ("loss", [(row.cell, row.loss) for row in rows]),
+    ):
+        compared = [
+            (pair.apart, cell, pair.ours, pair.article)
+            for cell, pair in pairs
+            if pair.apart and pair.ours and pair.article
+        ]
+        if compared:
+            _, cell, ours, article = max(compared, key=lambda of: abs(of[0].value))
+            furthest.append(f"in {name} {cell} ({ours.mean:.2f} for {article.mean:.2f})")
+            passing[name] = statistics.median(apart.half_width for apart, *_ in compared)
     yield f"Mean and largest absolute difference. Furthest apart: {', '.join(furthest)}."
     lacking = [row.cell for row in rows if row.accuracy.article and not row.accuracy.ours]
     not_run = [cell for cell in lacking if not cell.records]
@@ -106,8 +110,12 @@ def _in_words(rows: Sequence[Row]) -> Iterable[str]:
     )
     yield (
         f"What that can tell: in half of the cells, spreads being what they are, a difference in "
-        f"accuracy passes for agreement up to {passing[0]:.2f}"
-        + (f", a ratio of losses up to {math.exp(passing[1]):.2f}" if losses else "")
+        f"accuracy passes for agreement up to {passing['accuracy']:.2f}"
+        + (
+            f", a ratio of losses up to {math.exp(passing['loss']):.2f}"
+            if "loss" in passing
+            else ""
+        )
         + ". So agreement means not told apart by so few runs, not equal; and about one in "
         "twenty cells that are equal is called different (✗) by chance."
     )

@@ -16,6 +16,11 @@ from normbench.drawing import style
 
 COLUMNS = 2
 APART = 0.15  # ours and the article's, from the middle of a norm's row
+BAND = "#f1f1f1"
+OURS: dict[str, Any] = {"marker": "o", "markersize": 6.5, "color": style.INK}
+ARTICLES: dict[str, Any] = {
+    "marker": "D", "markersize": 5, "color": style.INK, "markerfacecolor": "white",
+}  # fmt: skip
 
 
 def draw(results: Results, rows: Sequence[Row], stem: Path) -> list[Path]:
@@ -67,11 +72,6 @@ def _panel(ax: Any, rows: Sequence[Row], norms: Sequence[str], model: str) -> No
         place = norms.index(row.cell.norm)
         _mark(ax, row.accuracy.ours, place - APART, OURS | {"color": style.color(row.cell.norm)})
         _mark(ax, row.accuracy.article, place + APART, ARTICLES)
-
-
-BAND = "#f1f1f1"
-OURS = {"marker": "o", "markersize": 6.5, "color": style.INK}
-ARTICLES = {"marker": "D", "markersize": 5, "color": style.INK, "markerfacecolor": "white"}
 
 
 def _mark(ax: Any, sample: Sample | None, place: float, look: dict[str, Any]) -> None:

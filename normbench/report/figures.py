@@ -29,20 +29,20 @@ def draw_figures(results: Path, probe: str, drawer: type[Probe]) -> dict[Path, s
     Returns:
         Stem of the files (without .png, .svg, .md) -> what the figure shows, as markdown.
     """
-    groups: dict[str, dict[str, list[Record]]] = {}
+    named: dict[str, dict[str, list[Record]]] = {}
     for record in read_probe(results, probe):
-        protocol = _protocol(record, drawer)
-        stem = "_".join(
+        shared = _shared(record, drawer)
+        name = "_".join(
             [probe, record["config"]["data"]["name"], record["config"]["model"]["name"]]
             + [
-                f"{short}{protocol[field]:g}"
+                f"{short}{shared[field]:g}"
                 for short, field in (("bs", "batch_size"), ("lr", "lr"))
-                if field in protocol
+                if field in shared
             ]
         )
-        groups.setdefault(stem, {}).setdefault(canonical(protocol), []).append(record)
+        named.setdefault(name, {}).setdefault(canonical(shared), []).append(record)
     drawn = {}
-    for name, protocols in sorted(groups.items()):
+    for name, protocols in sorted(named.items()):
         for protocol, records in protocols.items():
             # most have one protocol; to tell several apart takes a digest of their settings
             mark = f"_{sha256(protocol.encode()).hexdigest()[:4]}" if len(protocols) > 1 else ""
@@ -55,7 +55,7 @@ def draw_figures(results: Path, probe: str, drawer: type[Probe]) -> dict[Path, s
     return drawn
 
 
-def _protocol(record: Record, drawer: type[Probe]) -> dict[str, Any]:
+def _shared(record: Record, drawer: type[Probe]) -> dict[str, Any]:
     """What records must have in common to be drawn in one figure."""
     fields = (field for field in ("batch_size", "lr") if field not in drawer.together)
     return protocol_of(record) | {field: record[field] for field in fields}

@@ -21,7 +21,8 @@ SILENT = 30.0  # seconds without a sign of life that are worth a word
 LISTED = 20  # lines of one kind; more are counted
 STATES = ("recorded", "diverged", "running", "failed", "missing")
 
-Run = dict[str, Any]  # data, model, norm, probe (or ""), epochs, batch_size, lr, seed
+# Of a run: data, model, norm, probe (or ""), epochs, batch_size, lr, seed.
+RunFacts = dict[str, Any]
 PARTS = ("data", "model", "norm", "probe")
 
 
@@ -29,7 +30,7 @@ def describe(results: Path) -> str:
     """What the grids that were asked for have, what runs, what failed, what is missing."""
     stored = [read_all(results), *(read_probe(results, name) for name in stored_probes(results))]
     records = {record["key"]: record for kind in stored for record in kind}
-    runs = {key: _run(record) for key, record in records.items()} | _wanted(results)
+    runs = {key: _facts(record) for key, record in records.items()} | _wanted(results)
     locks = {k: h for k, h in Locks(results / "locks").holders().items() if k not in records}
     failures = {k: f for k, f in _failures(results).items() if k not in records}
     states = {key: _state(key, records, locks, failures) for key in runs}
@@ -51,8 +52,8 @@ def describe(results: Path) -> str:
     return "\n".join(lines)
 
 
-def _wanted(results: Path) -> dict[str, Run]:
-    """By key, the runs of every grid that was asked for here (``grid.announce``)."""
+def _wanted(results: Path) -> dict[str, RunFacts]:
+    """By key, the runs of every grid that was asked for here (``runs.missing.announce``)."""
     wanted = {}
     for path in sorted((results / "grids").glob("*.json")):
         try:
@@ -76,7 +77,7 @@ def _failures(results: Path) -> dict[str, dict[str, str]]:
     return failures
 
 
-def _run(record: dict[str, Any]) -> Run:
+def _facts(record: dict[str, Any]) -> RunFacts:
     config = record["config"]
     return {
         **{part: config.get(part, {}).get("name", "") for part in PARTS},
@@ -95,7 +96,7 @@ def _state(
     return "failed" if key in failures else "missing"
 
 
-def _counts(runs: dict[str, Run], states: dict[str, str]) -> str:
+def _counts(runs: dict[str, RunFacts], states: dict[str, str]) -> str:
     parts = PARTS if any(run["probe"] for run in runs.values()) else PARTS[:-1]
     counts: dict[tuple[str, ...], Counter[str]] = {}
     for key, run in runs.items():
@@ -116,7 +117,7 @@ def _section(title: str, lines: list[str]) -> list[str]:
     return ["", f"{title}:", *(f"  {line}" for line in lines[:LISTED]), *more]
 
 
-def _label(run: Run | None, key: str) -> str:
+def _label(run: RunFacts | None, key: str) -> str:
     if run is None:
         return f"run {key}"
     return (
@@ -143,7 +144,10 @@ def _silence(folder: Path) -> dict[str, float]:
 
 
 def _time_left(
-    records: dict[str, Any], runs: dict[str, Run], states: dict[str, str], locks: dict[str, Holder]
+    records: dict[str, Any],
+    runs: dict[str, RunFacts],
+    states: dict[str, str],
+    locks: dict[str, Holder],
 ) -> list[str]:
     """A line on how long what runs and what is missing will take."""
     open_ = [key for key, state in states.items() if state in ("running", "failed", "missing")]
@@ -172,7 +176,7 @@ def _seconds(record: dict[str, Any]) -> float:
     return record["train_seconds"] + record.get("evaluation_seconds", 0.0)
 
 
-def _kinds(run: Run) -> Iterable[tuple]:
+def _kinds(run: RunFacts) -> Iterable[tuple]:
     """What decides how long a run takes, and what does so roughly."""
     cost = (run["probe"], run["data"], run["model"], run["epochs"], run["batch_size"])
     return (*cost, run["norm"]), cost

@@ -9,7 +9,6 @@ from normbench.engine.training import Training, finish, run
 from normbench.errors import UserError
 from normbench.norms import RunningBatchNorm
 from normbench.probes.activations import PERCENTILES, Activations
-from normbench.probes.watching import watch_run
 
 CPU = torch.device("cpu")
 
@@ -26,7 +25,7 @@ def outputs(training, index):
 
 @pytest.mark.parametrize("norm", [nn.BatchNorm2d, RunningBatchNorm, nn.Identity])
 def test_looks_are_those_of_the_network_as_it_is_then(plan, data, norm):
-    measured = finish(watch_run(Activations(every=4), plan(norm), data, CPU)).measured
+    measured = finish(Activations(every=4).measure(plan(norm), data, CPU)).measured
     assert measured["layers"] == ["features.0", "features.3"]
     assert measured["at"] == [0, 4, 8, 12]
     assert np.shape(measured["percentiles"]) == (2, len(PERCENTILES), 4)
@@ -55,7 +54,7 @@ def test_the_run_is_the_same_with_and_without(plan, data, norm):
             kept.append(run.training)
             return super().watch(run)
 
-    finish(watch_run(Kept(every=1), plan(norm), data, CPU))
+    finish(Kept(every=1).measure(plan(norm), data, CPU))
     expected = trained(plan(norm), data).model.state_dict()
     actual = kept[0].model.state_dict()
     assert all(torch.equal(value, actual[name]) for name, value in expected.items())
@@ -63,7 +62,7 @@ def test_the_run_is_the_same_with_and_without(plan, data, norm):
 
 def test_percentiles_of_more_values_than_fit(plan, data, monkeypatch):
     monkeypatch.setattr("normbench.probes.activations.SAMPLE", 500)
-    measured = finish(watch_run(Activations(steps=1), plan(), data, CPU)).measured
+    measured = finish(Activations(steps=1).measure(plan(), data, CPU)).measured
     whole = outputs(Training(plan(), data, CPU), torch.randperm(50, generator=order())[:8])[0]
     median = [line[0] for line in measured["percentiles"][0]][2]
     assert median == pytest.approx(np.median(whole), abs=0.1 * whole.std())

@@ -11,14 +11,13 @@ from normbench.errors import UserError
 from normbench.models.cnn4 import CNN4
 from normbench.norms import RunningBatchNorm
 from normbench.probes.covariate_shift import CovariateShift, describe
-from normbench.probes.watching import watch_run
 
 CPU = torch.device("cpu")
 
 
 def measure(made, data, **settings):
     probe = CovariateShift(**{"every": 2, "steps": 5} | settings)
-    return finish(watch_run(probe, made, data, CPU)).measured
+    return finish(probe.measure(made, data, CPU)).measured
 
 
 @pytest.mark.parametrize("norm", [nn.Identity, nn.BatchNorm2d, RunningBatchNorm])

@@ -9,7 +9,6 @@ from normbench.errors import UserError
 from normbench.norms import BatchNorm, NoisyBatchNorm
 from normbench.probes.ablation import shares
 from normbench.probes.curves import Curves, at_end
-from normbench.probes.watching import watch_run
 
 CPU = torch.device("cpu")
 
@@ -17,15 +16,15 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("norm", [BatchNorm, NoisyBatchNorm, nn.Identity])
 def test_what_is_measured_at_the_end_of_an_epoch_is_what_the_run_records(plan, data, norm):
     epochs = finish(run(Training(plan(norm), data, CPU))).epochs
-    measured = finish(watch_run(Curves(evaluations=2), plan(norm), data, CPU)).measured
+    measured = finish(Curves(evaluations=2).measure(plan(norm), data, CPU)).measured
     assert measured["at"] == [0, 6, 12] and measured["train_loss"][0] is None
     for part in ("train_loss", "val_loss", "val_accuracy"):
         assert measured[part][1:] == pytest.approx([epoch[part] for epoch in epochs], rel=1e-12)
 
 
 def test_the_training_loss_is_that_of_the_steps_since_the_last_look(plan, data):
-    fine = finish(watch_run(Curves(evaluations=12), plan(), data, CPU)).measured
-    coarse = finish(watch_run(Curves(evaluations=3), plan(), data, CPU)).measured
+    fine = finish(Curves(evaluations=12).measure(plan(), data, CPU)).measured
+    coarse = finish(Curves(evaluations=3).measure(plan(), data, CPU)).measured
     for i, loss in enumerate(coarse["train_loss"][1:]):
         steps = fine["train_loss"][1 + 4 * i : 5 + 4 * i]
         assert loss == pytest.approx(sum(steps) / 4, rel=1e-9)
@@ -39,7 +38,7 @@ def test_noise_is_the_same_whether_it_is_watched_or_not(plan, data):
             kept.append(run.training)
             return super().watch(run)
 
-    finish(watch_run(Kept(evaluations=12), plan(NoisyBatchNorm), data, CPU))
+    finish(Kept(evaluations=12).measure(plan(NoisyBatchNorm), data, CPU))
     alone = Training(plan(NoisyBatchNorm), data, CPU)
     finish(run(alone))
     expected, actual = alone.model.state_dict(), kept[0].model.state_dict()
@@ -48,7 +47,7 @@ def test_noise_is_the_same_whether_it_is_watched_or_not(plan, data):
 
 def test_a_run_that_diverges_has_what_was_measured_before(plan, data):
     made = plan(nn.Identity, lr=1e30, optimizer=lambda p, lr: torch.optim.SGD(p, lr=lr))
-    measurement = finish(watch_run(Curves(evaluations=3), made, data, CPU))
+    measurement = finish(Curves(evaluations=3).measure(made, data, CPU))
     assert measurement.status == "diverged"
     assert measurement.measured["at"] == [0]
 

@@ -12,7 +12,6 @@ from normbench.models.cnn4 import CNN4
 from normbench.norms import RunningBatchNorm, WeightStandardization
 from normbench.norms.norm import Norm
 from normbench.probes.gradients import Gradients, describe
-from normbench.probes.watching import watch_run
 
 CPU = torch.device("cpu")
 
@@ -47,14 +46,14 @@ def by_autograd(plan, data, steps):
 )
 def test_norms_are_those_of_autograd_on_the_same_batches(plan, data, changes):
     made = plan(**changes, optimizer=lambda p, lr: torch.optim.SGD(p, lr=lr))
-    measured = finish(watch_run(Gradients(steps=6), made, data, CPU)).measured
+    measured = finish(Gradients(steps=6).measure(made, data, CPU)).measured
     assert measured["layers"] == ["features.0", "features.3"]
     np.testing.assert_allclose(measured["norms"], by_autograd(made, data, 6), rtol=1e-3)
 
 
 def test_a_loss_scale_does_not_show(plan, data):
-    full = finish(watch_run(Gradients(steps=3), plan(), data, CPU)).measured
-    half = finish(watch_run(Gradients(steps=3), plan(precision="fp16"), data, CPU)).measured
+    full = finish(Gradients(steps=3).measure(plan(), data, CPU)).measured
+    half = finish(Gradients(steps=3).measure(plan(precision="fp16"), data, CPU)).measured
     np.testing.assert_allclose(half["norms"], full["norms"], rtol=0.1)
 
 
@@ -69,7 +68,7 @@ def test_the_run_is_the_same_with_and_without(plan, data, norm):
             seen.append(run.training)
             return super().watch(run)
 
-    finish(watch_run(Kept(), plan(norm), data, CPU))
+    finish(Kept().measure(plan(norm), data, CPU))
     expected, actual = alone.model.state_dict(), seen[0].model.state_dict()
     assert all(torch.equal(value, actual[name]) for name, value in expected.items())
 

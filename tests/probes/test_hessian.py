@@ -12,7 +12,6 @@ from normbench.engine.training import finish
 from normbench.errors import UserError
 from normbench.models.cnn4 import CNN4
 from normbench.probes.hessian import Hessian, Spectra
-from normbench.probes.watching import watch_run
 
 CPU = torch.device("cpu")
 
@@ -43,7 +42,7 @@ def test_it_is_the_hessian_of_the_network_on_images_that_the_seed_draws(mode, pl
             return super()._measure(run, batch)
 
     made = plan(model=lambda: CNN4(nn.BatchNorm2d, 3, widths=(4, 2)))
-    measured = finish(watch_run(Kept(**vars(probe(mode=mode))), made, data, CPU)).measured
+    measured = finish(Kept(**vars(probe(mode=mode))).measure(made, data, CPU)).measured
     assert measured["at"] == [0, 12]
     drawn = torch.randperm(50, generator=torch.Generator().manual_seed(made.seed))[:20]
     for i, (model, batch) in enumerate(seen):
@@ -61,7 +60,7 @@ def test_it_is_the_hessian_of_the_network_on_images_that_the_seed_draws(mode, pl
 
 def test_what_does_not_converge_is_missing_and_the_rest_is_there(plan, data):
     measured = finish(
-        watch_run(probe(times=1, tolerance=1e-12, restarts=1), plan(), data, CPU)
+        probe(times=1, tolerance=1e-12, restarts=1).measure(plan(), data, CPU)
     ).measured
     assert measured["largest"] == measured["smallest_residual"] == [None]
     assert measured["trace"][0] is not None
@@ -69,13 +68,13 @@ def test_what_does_not_converge_is_missing_and_the_rest_is_there(plan, data):
 
 def test_a_run_that_diverges_has_what_was_measured_before(plan, data):
     made = plan(lr=1e30, optimizer=lambda p, lr: torch.optim.SGD(p, lr=lr))
-    measurement = finish(watch_run(probe(times=3), made, data, CPU))
+    measurement = finish(probe(times=3).measure(made, data, CPU))
     assert measurement.status == "diverged" and measurement.measured["at"] == [0]
 
 
 def test_a_batch_is_never_smaller_than_it_is_said_to_be(plan, data):
     with pytest.raises(UserError, match="probe.images=51 .* 50 training images"):
-        finish(watch_run(probe(images=51), plan(), data, CPU))
+        finish(probe(images=51).measure(plan(), data, CPU))
 
 
 def test_spectra_of_several_seeds():

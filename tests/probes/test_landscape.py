@@ -13,7 +13,6 @@ from normbench.calculus.line import along_gradient
 from normbench.engine.training import finish
 from normbench.errors import UserError
 from normbench.probes.landscape import Landscape, Lines, describe
-from normbench.probes.watching import watch_run
 
 CPU = torch.device("cpu")
 STEP_SIZES = [0.1, 0.4]
@@ -61,7 +60,7 @@ def by_hand(plan, data, at):
 def test_it_is_what_one_finds_by_moving_the_parameters(norm, plan, data):
     made = plan(norm, optimizer=sgd, lr=0.1)
     probe = Landscape(steps=5, every=2, step_sizes=STEP_SIZES)
-    measured = finish(watch_run(probe, made, data, CPU)).measured
+    measured = finish(probe.measure(made, data, CPU)).measured
     assert measured["at"] == [0, 2, 4]
     losses, changes = by_hand(made, data, [0, 2, 4])
     np.testing.assert_allclose(measured["losses"], losses, rtol=1e-4)
@@ -96,7 +95,7 @@ def test_numbers_that_are_not_finite_are_left_out_of_what_is_said():
 def test_a_run_that_diverges_has_what_was_measured_before(plan, data):
     made = plan(lr=1e30, optimizer=sgd)
     probe = Landscape(every=3, step_sizes=STEP_SIZES)
-    measurement = finish(watch_run(probe, made, data, CPU))
+    measurement = finish(probe.measure(made, data, CPU))
     assert measurement.status == "diverged" and measurement.measured["at"] == [0]
 
 

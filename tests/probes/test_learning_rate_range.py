@@ -12,14 +12,13 @@ from normbench.probes.learning_rate_range import (
     highest_that_trains,
     losses_by_rate,
 )
-from normbench.probes.watching import watch_run
 
 CPU = torch.device("cpu")
 
 
 def measure(plan, data, lr, **changes):
     made = plan(lr=lr, optimizer=lambda p, lr: torch.optim.SGD(p, lr=lr), **changes)
-    return finish(watch_run(LearningRateRange(margin=0.1), made, data, CPU))
+    return finish(LearningRateRange(margin=0.1).measure(made, data, CPU))
 
 
 def test_the_loss_is_the_mean_of_the_last_tenth_of_the_steps(plan, data):
@@ -35,8 +34,8 @@ def test_the_loss_is_the_mean_of_the_last_tenth_of_the_steps(plan, data):
     def made():
         return plan(lr=0.1, optimizer=lambda p, lr: torch.optim.SGD(p, lr=lr), epochs=4)
 
-    finish(watch_run(Listening(margin=0.1), made(), data, CPU))
-    measured = finish(watch_run(LearningRateRange(margin=0.1), made(), data, CPU)).measured
+    finish(Listening(margin=0.1).measure(made(), data, CPU))
+    measured = finish(LearningRateRange(margin=0.1).measure(made(), data, CPU)).measured
     assert len(losses) == 24
     assert measured["loss"] == pytest.approx(np.mean(losses[-3:]), rel=1e-4)
     assert measured["guessing"] == pytest.approx(math.log(3), rel=1e-4)

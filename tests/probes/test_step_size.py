@@ -9,7 +9,6 @@ from normbench.calculus.line import losses_after_step
 from normbench.engine.training import finish
 from normbench.errors import UserError
 from normbench.probes.step_size import StepSize, first_worse, relative_losses
-from normbench.probes.watching import watch_run
 
 CPU = torch.device("cpu")
 
@@ -51,7 +50,7 @@ def test_the_batch_and_the_network_are_those_of_the_next_step(plan, data):
     """With plain SGD, the loss after a step of the run's size is the one found there afterwards."""
     made = plan(nn.Identity, optimizer=lambda p, lr: torch.optim.SGD(p, lr=lr), lr=0.1)
     measured = finish(
-        watch_run(probe(at=[0, 3], smallest=0.1, largest=1, steps=4), made, data, CPU)
+        probe(at=[0, 3], smallest=0.1, largest=1, steps=4).measure(made, data, CPU)
     ).measured
 
     class After(StepSize):
@@ -64,7 +63,7 @@ def test_the_batch_and_the_network_are_those_of_the_next_step(plan, data):
                 losses.append(run.loss(batch).item())
             return {"losses": losses}
 
-    after = finish(watch_run(After(**vars(probe(steps=4))), made, data, CPU)).measured["losses"]
+    after = finish(After(**vars(probe(steps=4))).measure(made, data, CPU)).measured["losses"]
     assert [line[0] for line in measured["losses"]] == pytest.approx(after, rel=1e-4)
 
 

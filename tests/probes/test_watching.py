@@ -17,7 +17,7 @@ from normbench.models.cnn4 import CNN4
 from normbench.norms import BatchChannelNorm, RunningBatchNorm, WeightStandardization
 from normbench.norms.norm import Norm
 from normbench.probes import WatchingProbe
-from normbench.probes.watching import find_convolutions, trained_weight, watch_run
+from normbench.probes.watching import find_convolutions, trained_weight
 
 CPU = torch.device("cpu")
 
@@ -117,7 +117,7 @@ def test_a_watched_run_ends_with_the_same_bits(case, plan, data):
     finish(run(alone))
     probe = spied(at=(0, 0, 1, 5, 6, 7))
     steps = []
-    measurement = finish(watch_run(probe, plan(**CASES[case]), data, CPU), steps.append)
+    measurement = finish(probe.measure(plan(**CASES[case]), data, CPU), steps.append)
     assert measurement.status == "finished" and sum(steps) == 12
     assert [(step, arrived) for step, arrived, _ in probe.seen[0][1:]] == [
         (step, True) for step in (0, 1, 5, 6, 7, 12)
@@ -150,7 +150,7 @@ def test_the_batch_is_the_one_that_the_next_step_trains_on(plan, data):
             yield 12
             return {}
 
-    finish(watch_run(Looking(), plan(), data, CPU))
+    finish(Looking().measure(plan(), data, CPU))
     assert trained == offered and len(trained) == 12
 
 
@@ -165,7 +165,7 @@ def test_watching_stops_early_on_the_schedule_of_the_whole_run(plan, data):
             return {}
 
     made = plan(schedule=flat_cosine)
-    finish(watch_run(Rates(steps=8), made, data, CPU))
+    finish(Rates(steps=8).measure(made, data, CPU))
     assert rates == pytest.approx(flat_cosine(12, 0.01).lr[:8])
 
 
@@ -179,7 +179,7 @@ def test_a_run_that_diverges_is_stopped_and_said_to_have(plan, data):
             return {"steps": run.training.steps_done}
 
     diverging = plan(lr=1e30, optimizer=lambda p, lr: torch.optim.SGD(p, lr=lr))
-    measurement = finish(watch_run(Listening(), diverging, data, CPU))
+    measurement = finish(Listening().measure(diverging, data, CPU))
     assert heard == [True, False, False]
     assert measurement.status == "diverged" and measurement.measured == {"steps": 3}
 

@@ -12,7 +12,6 @@ from normbench.probes.hessian import Hessian
 from normbench.probes.landscape import Landscape
 from normbench.probes.learning_rate_range import LearningRateRange
 from normbench.probes.step_size import StepSize
-from normbench.probes.watching import watch_run
 
 CPU = torch.device("cpu")
 PROBES = [
@@ -47,6 +46,6 @@ def test_the_run_is_the_same_with_and_without(norm, plan, data):
                 return {}
 
         kept = Kept(**vars(probe))
-        finish(watch_run(kept, plan(NORMS[norm], optimizer=Ranger), data, CPU))
+        finish(kept.measure(plan(NORMS[norm], optimizer=Ranger), data, CPU))
         actual = seen[0].model.state_dict()
         assert all(torch.equal(value, actual[name]) for name, value in expected.items()), kept

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from normbench.bench.cost import peak_bytes, saved_bytes, seconds_in_turns
+from normbench.probes.cost import peak_bytes, saved_bytes, seconds_in_turns
 
 CPU = torch.device("cpu")
 
