@@ -85,12 +85,16 @@ class Hessian(WatchingProbe):
         drawn = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
         batch = drawn[: self.images].to(labels.device)
         steps = np.linspace(0, run.steps, self.times).round().astype(int).tolist()
-        return (yield from measure_at(steps, lambda: self._measure(run, batch)))
+
+        def spectrum() -> dict[str, float]:
+            run.model.train(self.mode == "train")
+            return self._measure(run, batch)
+
+        return (yield from measure_at(steps, spectrum))
 
     def _measure(self, run: Watched, batch: torch.Tensor) -> dict[str, float]:
         from normbench.calculus.hessian import extreme_eigenvalues, hessian_product, trace
 
-        run.model.train(self.mode == "train")
         loss = run.loss_function(batch)
         product = hessian_product(loss, loss.here)
         values = {"loss": loss(loss.here).item()}
