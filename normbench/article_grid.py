@@ -13,10 +13,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from normbench.analysis.cells import Results, default_probes, select, select_probes
-from normbench.checks import check_grid, check_train
+from normbench.checks import check_folder, check_grid, check_train
 from normbench.errors import UserError
 from normbench.grid import Grid
-from normbench.settings import Settings, drop_replaced_settings, outcome_settings, plain
+from normbench.settings import Settings, outcome_settings, plain, settle_replaced_parts
 from normbench.store.keys import stable
 from normbench.store.probe_records import read_probe
 from normbench.store.records import nothing_recorded, read_all
@@ -74,7 +74,8 @@ def resolve(cfg: DictConfig) -> ArticleGrid:
     Raises:
         UserError: for a grid or training settings that make no sense.
     """
-    drop_replaced_settings(cfg, list(HydraConfig.get().overrides.task))
+    settle_replaced_parts(cfg, list(HydraConfig.get().overrides.task))
+    check_folder("results.dir", cfg.results.dir)
     check_grid(cfg.grid)
     check_train(cfg.train)
     return ArticleGrid(Path(cfg.results.dir), article_settings(cfg), Grid.of(cfg.grid))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from omegaconf import DictConfig
@@ -16,6 +16,7 @@ CHECKPOINTS = ("auto", "always", "never")
 DEVICES = ("auto", "cpu", "cuda")
 AUGMENTATIONS = ("none", "flip", "crop")
 
+SEEDS = 2**63  # generators take no larger ones
 EXAMPLES = {"batch_size": "[128,2]", "lr": "[0.01,0.001]", "seeds": "[0,1,2]"}
 
 
@@ -28,8 +29,37 @@ def check_training(cfg: DictConfig) -> None:
     check_count("engine.lanes", cfg.engine.lanes)
     check_count("engine.threads", cfg.engine.threads)
     check_count("engine.cores", cfg.engine.cores)
-    if not cfg.norm.name or not cfg.norm.name.strip():
-        raise UserError("norm.name is empty: give the norm a name for records and tables")
+    check_folder("results.dir", cfg.results.dir)
+    check_data(cfg.data)
+    for part in ("model", "norm", "optimizer", "schedule"):
+        name = cfg[part].get("name")
+        if not isinstance(name, str) or not name.strip():
+            raise UserError(f"{part}.name is empty: give the {part} a name for records and tables")
+
+
+def check_overruled(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Raise UserError for a momentum that was typed and that the schedule sets at every step."""
+    momentum = cfg.schedule.get("momentum")
+    typed = {override.lstrip("+").split("=", 1)[0] for override in overrides}
+    if momentum is None:
+        return
+    for setting in ("momentum", "betas"):
+        if f"optimizer.{setting}" not in typed or setting not in cfg.optimizer:
+            continue
+        value = cfg.optimizer[setting]
+        own = value[0] if setting == "betas" else value
+        if own != momentum[0]:
+            first = "its first number " if setting == "betas" else ""
+            raise UserError(
+                f"optimizer.{setting}={value}: {first}has no effect, as schedule.momentum="
+                f"{list(momentum)} sets it at every step: give schedule.momentum=null, or leave it"
+            )
+
+
+def check_folder(name: str, value: str | None, unset: str = "") -> None:
+    """Raise UserError for the empty name of a folder."""
+    if value is not None and not value.strip():
+        raise UserError(f"{name} is empty: name a folder{unset}")
 
 
 def check_train(train: DictConfig) -> None:
@@ -44,18 +74,25 @@ def check_grid(grid: DictConfig) -> None:
     for axis, low, remedy in (
         ("batch_size", 1, "whole numbers from 1"),
         ("lr", None, "positive numbers"),
-        ("seeds", 0, "whole numbers from 0"),
+        ("seeds", 0, f"whole numbers from 0, below {SEEDS}"),
     ):
         values = list(grid[axis])
         if not values:
             raise UserError(f"grid.{axis} is empty: give {remedy}, such as {EXAMPLES[axis]}")
         for value in values:
             valid = (value > 0 and math.isfinite(value)) if low is None else value >= low
+            valid = valid and not (axis == "seeds" and value >= SEEDS)
             if not valid:
                 raise UserError(f"grid.{axis}={value} is not valid: give {remedy}")
         twice = sorted({value for value in values if values.count(value) > 1})
         if twice:
             raise UserError(f"grid.{axis} has {twice[0]} more than once: name each value once")
+
+
+def check_data(data: DictConfig) -> None:
+    """Raise UserError for folders without a name."""
+    check_folder("data.root", data.root, ", or leave it, and NORMBENCH_DATA, unset")
+    check_folder("data.cache", data.cache, ", or leave it, and NORMBENCH_CACHE, unset")
 
 
 def check_split(grid: DictConfig) -> None:

@@ -69,9 +69,8 @@ def _run(command: str) -> None:
     from normbench.errors import RunFailed, UserError
     from normbench.explain import explain
 
-    # A user's own layer is found beside where the command is typed, as with `python -m`.
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
+    # A user's own layer is found where the command is typed, first of all, as with `python -m`.
+    sys.path.insert(0, os.getcwd())
     show_everything = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -116,8 +115,8 @@ def _hydra_application(command: str) -> Callable[[], Any]:
     def task(cfg: Any) -> Any:
         # A launcher may have brought this to another process, even another machine.
         os.chdir(folder)
-        if folder not in sys.path:  # a user's own layer is found beside where the command is typed
-            sys.path.append(folder)
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
         module = register(command)
         # Hydra prints lines of its own about a task that raises, so errors are returned. A sweep
         # finds them among its jobs' results, wherever those ran.

@@ -25,7 +25,7 @@ BYTES_A_PIXEL = 600  # that training a ResNet18 keeps for the backward pass
 class NormConfig:
     name: str = MISSING
     layer: dict[str, Any] = MISSING
-    weight: dict[str, Any] | None = None
+    weight: dict[str, Any] = field(default_factory=dict)  # empty: none
 
 
 @dataclass

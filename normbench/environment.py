@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import subprocess
-import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,28 +40,6 @@ def commit() -> str | None:
         return None  # a wheel that happens to lie inside some other repository
     head = git("rev-parse", "--short=12", "HEAD")
     return f"{head}+changed" if head and git("status", "--porcelain", "--", ".") else head
-
-
-def code_digest(settings: dict[str, Any]) -> str:
-    """Changes whenever this package's code does, or that which a ``_target_`` is in."""
-    files = set(Path(__file__).parent.rglob("*.py"))
-    for target in _targets(settings):
-        for end in range(1, target.count(".") + 1):
-            module = sys.modules.get(".".join(target.split(".")[:end]))
-            if file := getattr(module, "__file__", None):
-                files.add(Path(file))
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def _targets(settings: Any) -> Iterator[str]:
-    if isinstance(settings, dict):
-        if isinstance(target := settings.get("_target_"), str):
-            yield target
-        for value in settings.values():
-            yield from _targets(value)
 
 
 @cache

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import re
 import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 from normbench.errors import UserError
 
@@ -23,11 +25,24 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def explain(error: BaseException) -> str | None:
     """One line for an error of the user's making, None for one of ours (which has a traceback)."""
-    from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+    from hydra.errors import (
+        ConfigCompositionException,
+        HydraException,
+        MissingConfigException,
+        OverrideParseException,
+    )
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import MarkedYAMLError
 
     if isinstance(error, MissingConfigException):
         return _missing_config(error)
+    if isinstance(error, OverrideParseException):
+        return _unreadable_override(error.override)
+    if isinstance(error, MarkedYAMLError) and (mark := error.problem_mark):
+        reason = error.problem or error.context
+        return f"{mark.name}, line {mark.line + 1}: {reason}: this is not valid YAML"
+    if isinstance(error, UnicodeDecodeError) and (file := _open_file(error)):
+        return f"{file} is not text in UTF-8 ({error.reason}): save it as UTF-8"
     if isinstance(error, ConfigCompositionException):
         cause = error.__cause__
         if not isinstance(cause, OmegaConfBaseException):
@@ -35,6 +50,8 @@ def explain(error: BaseException) -> str | None:
         line = f"{first_line(error).rstrip('.')}: {first_line(cause)}{_near_keys(error, cause)}"
         if "is not a ListConfig" in line:
             line += " Give a list, such as [0.01,0.001]"
+        if "is not in struct" in line:
+            line += "; a setting that is not there yet is written with a plus, +key=value"
         return line
     if isinstance(error, HydraException):
         if isinstance(error.__cause__, UserError):  # of a part of ours that Hydra makes
@@ -45,6 +62,11 @@ def explain(error: BaseException) -> str | None:
         return f"{key}: {first_line(error)}" if key else first_line(error)
     if line := _exhausted(error):
         return line
+    if isinstance(error, OSError) and error.filename:
+        return (
+            f"{error.filename} cannot be used ({error.strerror or error}): repair that, or choose "
+            "another folder with results.dir=DIR"
+        )
     if not _passed_through(error, "normbench/commands/"):
         # before any command ran, so it is the settings that Hydra stumbled over
         return f"cannot read the settings ({type(error).__name__}: {first_line(error)})"
@@ -74,7 +96,29 @@ def _passed_through(error: BaseException, folder: str) -> bool:
     return any(folder in frame.filename.replace("\\", "/") for frame in frames)
 
 
-def _missing_config(error) -> str:
+def _unreadable_override(override: str) -> str:
+    """What to do about a setting that Hydra's grammar does not know how to read."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"cannot read {override!r}: settings are written key=value"
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+    return (
+        f"cannot read {override}: put the value into quotes, and these into quotes that the shell "
+        f"takes away: '{key}=\"{quoted}\"'"
+    )
+
+
+def _open_file(error: BaseException) -> str | None:
+    """The name of the file that was being read when an error was raised."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for frame in reversed(frames):
+        for value in frame.f_locals.values():
+            if isinstance(value, io.TextIOWrapper):
+                return str(value.name)
+    return None
+
+
+def _missing_config(error: Any) -> str:
     missing = (error.missing_cfg_file or "").split("/")
     group, option = "/".join(missing[:-1]), missing[-1]
     if not group:

@@ -13,7 +13,13 @@ import torch
 from omegaconf import DictConfig
 
 from normbench import parts
-from normbench.checks import check_batch_sizes, check_grid, check_split, check_training
+from normbench.checks import (
+    check_batch_sizes,
+    check_grid,
+    check_overruled,
+    check_split,
+    check_training,
+)
 from normbench.data.dataset import Dataset
 from normbench.data.load import Datasets
 from normbench.engine.cuda_lanes import MOST_LANES
@@ -21,10 +27,11 @@ from normbench.engine.lanes import prepare_processes
 from normbench.environment import available_cores
 from normbench.errors import UserError
 from normbench.grid import Grid, Run
-from normbench.parts import check_parts
-from normbench.settings import Settings, drop_replaced_settings, outcome_settings, plain
+from normbench.outside import code_digest, outside_parts
+from normbench.settings import Settings, outcome_settings, plain, settle_replaced_parts
 from normbench.store.probe_records import probe_store
 from normbench.store.records import RecordStore
+from normbench.trial import check_probe, try_parts
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class Recipe:
         threads: CPU threads of each run.
         results: the folder that keeps checkpoints; None: none are kept.
         checkpoint_always: after every epoch, not only after long ones.
+        code: a digest of all code that runs depend on; checkpoints of other code are not used.
         limit: how many images of each split to use; None: all. For benchmarks.
     """
 
@@ -45,6 +53,7 @@ class Recipe:
     threads: int
     results: Path | None = None
     checkpoint_always: bool = False
+    code: str = ""
     limit: int | None = None
 
 
@@ -62,6 +71,8 @@ class Job:
         adaptive: whether on CUDA there may be less, as the runs' sizes ask for.
         store: where records are.
         force: train runs that have a record, too.
+        outside: import path -> digest of the source, of parts from outside the project.
+        norm_layers: how many layers of the norm were found in the network, and how many others.
     """
 
     settings: Settings
@@ -73,6 +84,8 @@ class Job:
     adaptive: bool
     store: RecordStore
     force: bool
+    outside: dict[str, str]
+    norm_layers: dict[str, int]
 
     @property
     def runs(self) -> list[Run]:
@@ -109,15 +122,28 @@ def resolve(
     if "grid" in cfg:
         check_grid(cfg.grid)
         check_split(cfg.grid)
-    drop_replaced_settings(cfg, overrides)
+    settle_replaced_parts(cfg, overrides)
+    check_overruled(cfg, overrides)
     config = plain(cfg)
     device = _device(config["device"]) if here else "cpu"
     precision = _precision(config["train"]["precision"], device)
-    check_parts(outcome_settings(config, precision), num_classes=10)
+    grid = Grid.of(config["grid"]) if "grid" in config else Grid((), (), ())
+    # before data are opened, as that may take long
+    layers = try_parts(outcome_settings(config, precision), min(grid.batch_size, default=2))
     data = datasets.open(config["data"], device)
     settings = outcome_settings(config, precision, data.identity)
-    grid = Grid.of(config["grid"]) if "grid" in config else Grid((), (), ())
-    check_batch_sizes(grid.batch_size, len(data.train.labels))
+    images, epochs = len(data.train.labels), config["train"]["epochs"]
+    check_batch_sizes(grid.batch_size, images)
+    if "probe" in settings:
+        steps = (images // batch_size * epochs for batch_size in grid.batch_size)
+        check_probe(settings, len(data.classes), steps)
+    if layers.others:
+        of = len(layers.found) + len(layers.others)
+        print(
+            f"normbench: model={settings['model']['name']}: {len(layers.found)} of its {of} norms "
+            f"are {settings['norm']['name']}, the others its own",
+            file=sys.stderr,
+        )
 
     results = Path(config["results"]["dir"])
     store = RecordStore(results)
@@ -139,11 +165,14 @@ def resolve(
             threads=threads,
             results=None if checkpoint == "never" else results,
             checkpoint_always=checkpoint == "always",
+            code=code_digest(settings),
         ),
         lanes=lanes,
         adaptive=config["engine"]["lanes"] == "auto",
         store=store,
         force=config.get("force", False),
+        outside=outside_parts(settings),
+        norm_layers={"found": len(layers.found), "others": len(layers.others)},
     )
 
 

@@ -9,30 +9,44 @@ from omegaconf import DictConfig, OmegaConf
 
 Settings = dict[str, Any]  # data, model, norm, optimizer, schedule, train, and of a probe's: probe
 
-# Nodes that Hydra instantiates. Their settings are arguments of their `_target_`.
-INSTANTIATED = (
-    "model", "norm.layer", "norm.weight", "data.source", "optimizer", "schedule", "probe",
-)  # fmt: skip
+# Nodes that Hydra instantiates, and where their names stand. Their settings are arguments of their
+# `_target_`.
+INSTANTIATED = {
+    "model": "model.name",
+    "norm.layer": "norm.name",
+    "norm.weight": "norm.name",
+    "data.source": "data.name",
+    "optimizer": "optimizer.name",
+    "schedule": "schedule.name",
+    "probe": "probe.name",
+}
 ELSEWHERE = ("root", "cache", "download")  # where a dataset is, not what it is
 
 
-def drop_replaced_settings(cfg: DictConfig, overrides: Sequence[str]) -> None:
-    """Forget settings whose ``_target_`` the user replaced: they are the old target's arguments.
+def settle_replaced_parts(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """See to the settings and the name of parts whose ``_target_`` the user replaced.
+
+    Settings that were not typed are arguments of the old target, and go. A name that was not typed
+    is the old target's, and becomes the new one's, so that no part is recorded as another.
 
     Args:
         cfg: a composed config; changed in place.
         overrides: what the user typed, such as ``["norm.layer._target_=mine.MyNorm"]``.
     """
     typed = {override.lstrip("+~").split("=", 1)[0] for override in overrides}
-    for node in INSTANTIATED:
-        if f"{node}._target_" not in typed:
-            continue
+    for node, name in INSTANTIATED.items():
         settings = OmegaConf.select(cfg, node)
+        if f"{node}._target_" not in typed or settings is None:
+            continue
         for key in list(settings):
             keep = key in ("_target_", "_partial_", "name") or f"{node}.{key}" in typed
             if not keep:
                 OmegaConf.set_struct(settings, False)
                 del settings[key]
+        if name not in typed:
+            new = str(settings.get("_target_")).rpartition(".")[2]
+            old = OmegaConf.select(cfg, name)
+            OmegaConf.update(cfg, name, f"{old}_{new}" if node == "norm.weight" else new)
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -51,10 +65,11 @@ def outcome_settings(
         identity: tells datasets apart that share their settings (``Dataset.identity``).
     """
     data = {k: v for k, v in config["data"].items() if k not in ELSEWHERE}
+    norm = config["norm"] | {"weight": config["norm"].get("weight") or None}
     return {
         "data": data | ({"identity": identity} if identity else {}),
         "model": config["model"],
-        "norm": config["norm"],
+        "norm": norm,
         "optimizer": config["optimizer"],
         "schedule": config["schedule"],
         "train": {"epochs": config["train"]["epochs"], "precision": precision},

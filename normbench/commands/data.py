@@ -19,9 +19,11 @@ class Config:
 
 
 def main(cfg: DictConfig) -> None:
+    from normbench.checks import check_data
     from normbench.data.load import Datasets
     from normbench.settings import plain
 
+    check_data(cfg.data)
     data = Datasets().open(plain(cfg.data))
     print(f"{data.name}: {len(data.classes)} classes, {tuple(data.train.images.shape[1:3])} pixels")
     for name, split in (("train", data.train), ("val", data.val)):

@@ -16,9 +16,11 @@ EXAMPLES = "normbench status results.dir=results\n"
 
 
 def main(cfg: DictConfig) -> None:
+    from normbench.checks import check_folder
     from normbench.report.status import describe
     from normbench.store.records import nothing_recorded
 
+    check_folder("results.dir", cfg.results.dir)
     results = Path(cfg.results.dir)
     if not any((results / folder).is_dir() for folder in ("records", "probes", "grids")):
         raise nothing_recorded(results)

@@ -16,10 +16,12 @@ EXAMPLES = "normbench table results.dir=results\n"
 
 
 def main(cfg: DictConfig) -> None:
+    from normbench.checks import check_folder
     from normbench.errors import UserError
     from normbench.report.tables import write_tables
     from normbench.store.records import nothing_recorded
 
+    check_folder("results.dir", cfg.results.dir)
     results = Path(cfg.results.dir)
     if not (results / "records").is_dir():
         raise nothing_recorded(results)

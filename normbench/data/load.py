@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from normbench.data.prepare import FITS, prepare
 from normbench.data.progress import Progress, preparation_progress
 from normbench.data.source import Source
 from normbench.errors import UserError
+from normbench.instantiate import instantiate
 from normbench.store.keys import stable
 
 SETTINGS = ("name", "source", "root", "cache", "download", "image_size", "fit", "mean", "std")
@@ -139,11 +141,6 @@ def open_source(settings: Mapping[str, Any]) -> Source:
     Raises:
         UserError: as load_dataset does.
     """
-    import inspect
-
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
-
     settings = _checked(settings)
     target = settings["source"]
     if not isinstance(target, Mapping) or "_target_" not in target:
@@ -153,16 +150,12 @@ def open_source(settings: Mapping[str, Any]) -> Source:
         "download": bool(settings["download"]),
         "image_size": settings["image_size"],
     }
+    function = instantiate("data.source", {**target, "_partial_": True})
     try:
-        function = instantiate(dict(target))
         inspect.signature(function).bind(**common)
-    except InstantiationException as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"data.source cannot be used: {reason}") from error
-    except (TypeError, ValueError) as error:  # ValueError: its own settings, or not a function
+    except (TypeError, ValueError) as error:  # ValueError: it is no function
         raise UserError(
-            f"data.source does not fit {target['_target_']} ({error.__cause__ or error}): "
-            "check its settings, and that _partial_ is true"
+            f"data.source does not fit {target['_target_']} ({error}): check its settings"
         ) from error
     source = function(**common)
     if not hasattr(source, "splits"):

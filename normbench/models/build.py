@@ -2,61 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from normbench.errors import UserError
-from normbench.explain import first_line
+from normbench.instantiate import instantiate
 from normbench.norms import Norm
 from normbench.places import config_names, read_config
 
+Config = str | type[nn.Module] | Mapping[str, Any]
+
+NORM_LAYERS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.LocalResponseNorm)
+
+
+@dataclass(frozen=True)
+class NormLayers:
+    """What stands where norms do in a network.
+
+    Attributes:
+        found: the layers of the norm that was asked for.
+        others: norm layers that are none of these.
+    """
+
+    found: list[nn.Module]
+    others: list[nn.Module]
+
 
 def build_model(
-    model: str | Mapping[str, Any],
-    norm: str | Mapping[str, Any] = "batchnorm",
-    num_classes: int = 10,
+    model: str | Mapping[str, Any], norm: Config = "batchnorm", num_classes: int = 10
 ) -> nn.Module:
     """A network with a norm in it, freshly initialized from torch's global random state.
 
     Args:
         model: the name of a model config, such as ``"resnet18"``, or such a config.
-        norm: the name of a norm config, such as ``"groupnorm"``, or such a config.
+        norm: the name of a norm config, such as ``"groupnorm"``, such a config, or a class whose
+            first argument is the number of channels.
         num_classes: width of the output.
 
     Raises:
-        UserError: for an unknown name, or settings that the model or the norm refuses.
+        UserError: for an unknown name, settings that the model or the norm refuses, or a model that
+            has no place for the norm.
     """
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
+    return build(model, norm, num_classes)[0]
 
-    norm_config = _named("norm", norm)
-    settings = {k: v for k, v in _named("model", model).items() if k != "name"}
-    try:
-        chosen = Norm(
-            layer=instantiate(norm_config["layer"], _convert_="all"),
-            weight=(
-                instantiate(norm_config["weight"], _convert_="all")
-                if norm_config.get("weight")
-                else None
-            ),
-        )
-        network = instantiate(
-            settings, norm_layer=chosen.layer, num_classes=num_classes, _convert_="all"
-        )
-        chosen.reparametrize(network)
-    except InstantiationException as error:
-        cause = error.__cause__ or error
+
+def build(
+    model: str | Mapping[str, Any], norm: Config, num_classes: int
+) -> tuple[nn.Module, NormLayers]:
+    """``build_model``, and the norm layers that are in the network."""
+    what = f"model={_name(model)} with norm={_name(norm)}"
+    settings = _named("model", model)
+    chosen = _norm(what, norm)
+    maker = LayerMaker(chosen.layer)
+    own = {key: value for key, value in settings.items() if key != "name"}
+    network = instantiate(what, own, norm_layer=maker, num_classes=num_classes)
+    if not isinstance(network, nn.Module):
+        raise UserError(f"{what}: the model is a {type(network).__name__}, no torch.nn.Module")
+    chosen.reparametrize(network)
+    layers = _norm_layers(network, maker.take())
+    if not layers.found:
+        there = f"{len(layers.others)} of its own" if layers.others else "no norm at all"
         raise UserError(
-            f"model={_name(model)} with norm={_name(norm)}: {first_line(cause)}"
-        ) from error
-    except (TypeError, ValueError) as error:
-        raise UserError(f"model={_name(model)} with norm={_name(norm)}: {error}") from error
-    return network
+            f"{what}: the network that was built has {there} and none of {_name(norm)}: choose a "
+            "model that makes its norms with its argument norm_layer"
+        )
+    return network, layers
 
 
-def _name(config: str | Mapping[str, Any]) -> str:
+class LayerMaker:
+    """Makes the layers of a norm, as torchvision's ``norm_layer`` does, and remembers them.
+
+    It has the name of what it makes, which some models look at.
+    """
+
+    def __init__(self, layer: Callable[..., nn.Module]):
+        self.layer, self.made = layer, list[nn.Module]()
+        self.__name__ = getattr(getattr(layer, "func", layer), "__name__", type(layer).__name__)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> nn.Module:
+        module = self.layer(*args, **kwargs)
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"the layer is a {type(module).__name__}, no torch.nn.Module")
+        self.made.append(module)
+        return module
+
+    def take(self) -> list[nn.Module]:
+        """What was made so far; forgotten here, as a model may keep its maker."""
+        made, self.made = self.made, []
+        return made
+
+
+def _norm(what: str, norm: Config) -> Norm:
+    if isinstance(norm, type):
+        return Norm(layer=norm)
+    config = _named("norm", norm)
+    if not config.get("layer") or "_target_" not in config["layer"]:
+        raise UserError(
+            f"norm={_name(norm)} has no layer: name the layer's class with norm.layer._target_"
+        )
+    # neither is made here, whatever the config says: the model does that
+    layer = instantiate(what, {**config["layer"], "_partial_": True})
+    weight = config.get("weight")
+    if weight and "_target_" not in weight:
+        raise UserError(
+            f"norm={_name(norm)} has settings for a weight but none of its own: name its class, "
+            "with norm.weight._target_"
+        )
+    return Norm(layer, instantiate(what, {**weight, "_partial_": True}) if weight else None)
+
+
+def _norm_layers(network: nn.Module, made: list[nn.Module]) -> NormLayers:
+    there = set(network.modules())
+    found = [module for module in made if module in there]
+    inside = {part for module in found for part in module.modules()}
+    others = [m for m in network.modules() if isinstance(m, NORM_LAYERS) and m not in inside]
+    return NormLayers(found, others)
+
+
+def _name(config: Config) -> str:
+    if isinstance(config, type):
+        return config.__name__
     return config if isinstance(config, str) else config["name"]
 
 

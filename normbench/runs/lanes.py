@@ -17,7 +17,6 @@ from normbench.engine.cuda_lanes import MOST_LANES, CudaLanes
 from normbench.engine.lanes import Lanes, ProcessLanes
 from normbench.engine.memory import keep_freed_memory
 from normbench.engine.training import Result, finish, train
-from normbench.environment import code_digest
 from normbench.grid import Run
 from normbench.job import Recipe
 from normbench.parts import make_probe, plan_of
@@ -31,7 +30,7 @@ def checkpoint_of(run: Run, recipe: Recipe, data: Dataset) -> Checkpoint | None:
         return None
     about = {
         "run": run.key,
-        "code": code_digest(run.settings),
+        "code": recipe.code,
         "torch": str(torch.__version__),  # which is a class of its own
         "data": data.digest,
         "device": recipe.device,

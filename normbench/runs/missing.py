@@ -6,15 +6,16 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
 from normbench.engine.lanes import Event, Lanes
 from normbench.grid import Run
+from normbench.outside import changed_parts
 from normbench.store.files import write_atomically
-from normbench.store.records import RecordStore
+from normbench.store.records import Record, RecordStore
 
 WAIT_FOR_OTHERS = 0.5  # seconds between two looks at runs that other processes train, at first
 LONGEST_WAIT = 5.0  # and later, so that many processes that wait do not keep a file server busy
@@ -49,6 +50,9 @@ class Missing:
         store: where records are.
         force: hand out runs that have a record, too.
         found: called with a run that needs no training here, and its record.
+        outside: import path -> digest of the source, of the runs' parts from outside the project. A
+            record of other source is set aside: its run is not done.
+        changed: called with such a run, and the import paths of the parts that changed.
     """
 
     def __init__(
@@ -56,9 +60,12 @@ class Missing:
         runs: list[Run],
         store: RecordStore,
         force: bool,
-        found: Callable[[Run, dict[str, Any]], None],
+        found: Callable[[Run, Record], None],
+        outside: Mapping[str, str] = MappingProxyType({}),
+        changed: Callable[[Run, list[str]], None] = lambda run, parts: None,
     ):
         self.store, self.force, self.found = store, force, found
+        self.outside, self.changed = outside, changed
         self.open = {run.key: run for run in runs}
         self.claims: dict[str, ExitStack] = {}
         self.looked: float | None = None  # when the folder was last looked through
@@ -74,8 +81,8 @@ class Missing:
                 if not stack.enter_context(self.store.claim(run.key)):
                     continue
                 if not self.force and (record := self.store.read(run.key)):
-                    self._drop(run, record)  # it was finished since the look
-                    continue
+                    if self._drop(run, record):  # it was finished since the look
+                        continue
                 if self.force:  # from the first step on
                     self.store.checkpoint(run.key).unlink(missing_ok=True)
                 del self.open[run.key]
@@ -86,7 +93,7 @@ class Missing:
         self.wait = min(2 * self.wait, LONGEST_WAIT)
         return None
 
-    def finish(self, run: Run, record: dict[str, Any] | None, failure: str, details: str) -> None:
+    def finish(self, run: Run, record: Record | None, failure: str, details: str) -> None:
         """Store what came of a run that was handed out, and give it free.
 
         Args:
@@ -115,16 +122,22 @@ class Missing:
             self._drop(self.open[key], record)
         self.looked = time.monotonic()
 
-    def _drop(self, run: Run, record: dict[str, Any]) -> None:
+    def _drop(self, run: Run, record: Record) -> bool:
+        """Take a run for done, unless its record is of code that has changed since."""
+        if parts := changed_parts(record.get("outside"), self.outside):
+            self.store.set_aside(run.key, "changed")
+            self.changed(run, parts)
+            return False
         del self.open[run.key]
         self.found(run, record)
+        return True
 
 
 def train_missing(
     missing: Missing,
     lanes: Lanes,
     started: Callable[[Run], None],
-    handle: Callable[[Event], dict[str, Any] | None],
+    handle: Callable[[Event], Record | None],
 ) -> None:
     """Keep the lanes busy until every run has a record or has failed.
 

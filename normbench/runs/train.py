@@ -64,6 +64,9 @@ def train_runs(job: Job) -> Report:
         report.found += 1
         progress.found(run, record)
 
+    def changed(run: Run, parts: list[str]) -> None:
+        progress.note(run, f"{', '.join(parts)} changed since it was trained: trained again")
+
     def handle(event: Event) -> Record | None:
         run: Run = event.task
         if event.result is not None:
@@ -85,7 +88,7 @@ def train_runs(job: Job) -> Report:
 
     with closing(progress):
         train_missing(
-            Missing(job.runs, job.store, job.force, found),
+            Missing(job.runs, job.store, job.force, found, job.outside, changed),
             make_lanes(job.recipe, job.data, job.lanes, job.adaptive),
             progress.start,
             handle,
@@ -109,8 +112,8 @@ def record_of(job: Job, run: Run, result: Any, where: Mapping[str, Any]) -> Reco
         "lr": run.lr,
         "seed": run.seed,
         **asdict(result),
-        "outside": {},
-        "norm_layers": None,
+        "outside": job.outside,
+        "norm_layers": job.norm_layers,
         "environment": where,
     }
 
