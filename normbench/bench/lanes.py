@@ -8,6 +8,7 @@ from typing import Any
 from normbench.bench.measure import Task, contender
 from normbench.data.load import load_dataset
 from normbench.engine.lanes import Event
+from normbench.engine.training import Result
 from normbench.grid import Run
 from normbench.job import Recipe, prepare_lanes
 from normbench.runs.lanes import make_lanes
@@ -25,7 +26,7 @@ def main(task: Task) -> dict[str, Any]:
             first.append(time.time())
 
     lanes = make_lanes(recipe, data, task.lanes, adaptive=False)
-    results = []
+    results: list[Result] = []
     for seed in range(task.lanes):
         lanes.start(Run(settings, task.batch_size, 0.01, seed))
     while len(results) < task.lanes:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from normbench.errors import RunFailed
 
@@ -23,12 +23,17 @@ MISSING = 3  # exit code of a contender that cannot run here; its last line says
 class Task:
     """What every contender is asked to do.
 
-    settings: what can change the outcome of a run (``settings.outcome_settings``).
-    source: the data config.
-    images: folder with train/ and val/, each with one folder a class.
-    seconds: how long to measure; normbench trains whole epochs instead.
-    limit: how many images of a split normbench uses, or None for all.
-    launched: time.time() when its process was started.
+    Attributes:
+        settings: what can change the outcome of a run (``settings.outcome_settings``).
+        source: the data config.
+        images: folder with train/ and val/, each with one folder a class.
+        batch_size: to train with.
+        device: cpu or cuda.
+        seconds: how long to measure; normbench trains whole epochs instead.
+        limit: how many images of a split normbench uses, or None for all.
+        lanes: how many runs normbench trains side by side.
+        threads: CPU threads of each of these.
+        launched: time.time() when its process was started.
     """
 
     settings: dict[str, Any]
@@ -59,7 +64,7 @@ def contender(main: Callable[[Task], dict[str, Any]]) -> None:
     print(json.dumps(main(Task(**json.loads(sys.argv[1])))))
 
 
-def cannot_run(reason: str) -> None:
+def cannot_run(reason: str) -> NoReturn:
     """End a contender that cannot run here."""
     print(reason)
     sys.exit(MISSING)

@@ -33,9 +33,11 @@ def main(task: Task) -> dict[str, Any]:
         [*fit, transforms.ToTensor(), transforms.Normalize(data["mean"], data["std"])]
     )
 
+    files = {split: ImageFolder(f"{task.images}/{split}", transform) for split in ("train", "val")}
+
     def loader(split: str, **settings: Any) -> DataLoader:
         return DataLoader(
-            ImageFolder(f"{task.images}/{split}", transform),
+            files[split],
             num_workers=available_cores(),
             pin_memory=device.type == "cuda",
             persistent_workers=True,
@@ -44,7 +46,7 @@ def main(task: Task) -> dict[str, Any]:
 
     train = loader("train", batch_size=task.batch_size, shuffle=True, drop_last=True)
     val = loader("val", batch_size=128)
-    model = task.network(len(train.dataset.classes)).to(device)
+    model = task.network(len(files["train"].classes)).to(device)
     optimizer = make_optimizer(task.settings["optimizer"], model.parameters(), lr=0.01)
     dtype = AUTOCAST[task.precision]
     scaler = torch.amp.GradScaler(device.type, enabled=task.precision == "fp16")

@@ -22,7 +22,8 @@ class BatchLoss:
 
     Args:
         model: of floating-point parameters, all of one dtype.
-        inputs: (B, ...), what the network takes. labels: (B,), int64.
+        inputs: (B, ...), what the network takes.
+        labels: (B,), int64.
 
     Attributes:
         here: the network's own parameters, a copy (P,), in the order of ``named_parameters()``.
@@ -62,9 +63,11 @@ def full_precision() -> Iterator[None]:
 class Layer:
     """A convolution or linear layer and where it is among all parameters.
 
-    start: where its parameters begin; it ends where the next layer starts, so that a norm's scale
-        and shift belong to the convolution before them.
-    weight: where its weight (of a reparametrized one, the parameter behind it) is.
+    Attributes:
+        name: as in ``model.named_modules()``.
+        start: where its parameters begin; it ends where the next layer starts, so that a norm's
+            scale and shift belong to the convolution before them.
+        weight: where its weight (of a reparametrized one, the parameter behind it) is.
     """
 
     name: str

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from normbench.calculus.batch_loss import Layer
-from normbench.calculus.line import Loss, gradient, norm
+from normbench.calculus.line import Loss, gradient, l2_norm
 
 
 def covariate_shift(
@@ -33,7 +33,7 @@ def covariate_shift(
     for layer in layers:
         mixed = torch.cat([updated[: layer.start], x[layer.start :]])
         g, g_after = (v[layer.weight].double() for v in (before, gradient(loss, mixed)[1]))
-        rows.append(torch.stack([norm(g), norm(g_after), norm(g - g_after), g @ g_after]))
+        rows.append(torch.stack([l2_norm(g), l2_norm(g_after), l2_norm(g - g_after), g @ g_after]))
     norm_before, norm_after, difference, product = torch.stack(rows, 1)
     return {
         "norm_before": norm_before,

@@ -31,8 +31,13 @@ def hessian_product(loss: Loss, x: Tensor) -> Product:
 
 @dataclass(frozen=True)
 class Eigenvalue:
-    """value: λ. residual: ‖H v - λ v‖ for its unit eigenvector v: some eigenvalue of H is no
-    further than that from λ."""
+    """An eigenvalue, as far as it is known.
+
+    Attributes:
+        value: λ.
+        residual: ‖H v - λ v‖ for its unit eigenvector v; some eigenvalue of H is no further than
+            that from λ.
+    """
 
     value: float
     residual: float

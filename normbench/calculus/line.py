@@ -34,10 +34,10 @@ def along_gradient(loss: Loss, x: Tensor, step_sizes: Sequence[float]) -> dict[s
     for eta in step_sizes:
         there, g_there = gradient(loss, x - eta * g)
         losses.append(there)
-        changes.append(norm(g_there - g))
+        changes.append(l2_norm(g_there - g))
     return {
         "loss": value,
-        "gradient_norm": norm(g),
+        "gradient_norm": l2_norm(g),
         "losses": torch.stack(losses),
         "gradient_changes": torch.stack(changes),
     }
@@ -50,6 +50,6 @@ def losses_after_step(loss: Loss, x: Tensor, step_sizes: Sequence[float]) -> dic
         return {"loss": value, "losses": torch.stack([loss(x - eta * g) for eta in step_sizes])}
 
 
-def norm(v: Tensor) -> Tensor:
+def l2_norm(v: Tensor) -> Tensor:
     """The L2 norm of all numbers of v, summed in float64."""
     return torch.linalg.vector_norm(v, dtype=torch.float64)

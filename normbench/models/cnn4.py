@@ -18,7 +18,7 @@ class MeanAndMaximum(nn.Module):
         return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
 
 
-POOLS = {
+POOLS: dict[str, Callable[[], nn.Module]] = {
     "average": partial(nn.AdaptiveAvgPool2d, 1),
     "concat": MeanAndMaximum,
     "flatten": nn.Identity,
@@ -63,8 +63,7 @@ class CNN4(nn.Module):
         super().__init__()
         if not widths or min(widths) < 1:
             raise ValueError(f"widths {list(widths)} must be one or more positive numbers")
-        one_for_all = isinstance(kernel_size, int)
-        kernels = [kernel_size] * len(widths) if one_for_all else list(kernel_size)
+        kernels = [kernel_size] * len(widths) if isinstance(kernel_size, int) else [*kernel_size]
         if len(kernels) != len(widths) or any(k < 1 or k % 2 == 0 for k in kernels):
             raise ValueError(
                 f"kernel_size {kernel_size} must be odd, one for all or for each width"

@@ -22,8 +22,20 @@ class BatchNorm(nn.BatchNorm2d):
     This is torch.nn.BatchNorm2d, state dict included, except that it can train on one value per
     channel (N·H·W = 1) too: there σ² = 0, so y = bias, and the running variance takes in that 0.
 
-    Raises ValueError when x does not have 4 dimensions, RuntimeError when C is not `num_channels`.
+    Args:
+        num_channels: C.
+        eps: added to σ².
+        momentum: of the running averages.
+
+    Raises:
+        ValueError: if x does not have 4 dimensions.
+        RuntimeError: if C is not `num_channels`.
     """
+
+    momentum: float
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
 
     def __init__(self, num_channels: int, eps: float = 1e-5, momentum: float = 0.1):
         super().__init__(num_channels, eps=eps, momentum=momentum)
@@ -74,8 +86,13 @@ class RunningBatchNorm(nn.Module):
         by_size: True: larger batches of n samples move the averages more, with
             1 - (1-m) / √max(n-1, 1) in the place of m: m for 2 samples, 0.92 for 128 where m = 0.1.
 
-    Raises RuntimeError when C is not `num_channels`.
+    Raises:
+        RuntimeError: if C is not `num_channels`.
     """
+
+    running_mean: Tensor
+    running_var: Tensor
+    total_weight: Tensor  # w; Σᵢ (1-m)^(t-i)
 
     def __init__(
         self,
@@ -93,7 +110,7 @@ class RunningBatchNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_channels))
         self.register_buffer("running_mean", torch.zeros(num_channels))
         self.register_buffer("running_var", torch.ones(num_channels))
-        self.register_buffer("total_weight", torch.zeros(()))  # w; Σᵢ (1-m)^(t-i)
+        self.register_buffer("total_weight", torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
         mean, var = self.running_mean, self.running_var

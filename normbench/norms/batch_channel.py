@@ -13,11 +13,17 @@ class BatchChannelNorm(nn.Module):
         y = γ₂[c] · (z - μ[n, g]) / √(σ²[n, g] + eps) + β₂[c]         μ, σ²: GroupNorm's, of z
 
     The first keeps channels comparable however small the batch, as its statistics outlive it; the
-    second normalizes every sample by itself. `momentum` and `gradient` are RunningBatchNorm's.
-    x, y, z: (N, C, H, W); γ, β: (C,).
+    second normalizes every sample by itself. x, y, z: (N, C, H, W); γ, β: (C,).
 
-    Raises ValueError when `num_groups` is less than 1 or does not divide `num_channels`,
-    RuntimeError when C is not `num_channels`.
+    Args:
+        num_channels: C.
+        num_groups: GroupNorm's.
+        eps: of both.
+        momentum, gradient: RunningBatchNorm's.
+
+    Raises:
+        ValueError: if `num_groups` is less than 1 or does not divide `num_channels`.
+        RuntimeError: if C is not `num_channels`.
     """
 
     def __init__(

@@ -20,8 +20,14 @@ class GroupNorm(nn.GroupNorm):
     Unlike torch's, y keeps the dtype and memory format of x on CUDA and under its autocast too, and
     is accurate for channels_last on the CPU.
 
-    Raises ValueError when `num_groups` is less than 1 or does not divide `num_channels`,
-    RuntimeError when C is not `num_channels`.
+    Args:
+        num_channels: C.
+        num_groups: of consecutive channels.
+        eps: added to σ².
+
+    Raises:
+        ValueError: if `num_groups` is less than 1 or does not divide `num_channels`.
+        RuntimeError: if C is not `num_channels`.
     """
 
     def __init__(self, num_channels: int, num_groups: int = 8, eps: float = 1e-5):
@@ -51,7 +57,12 @@ class LayerNorm(GroupNorm):
     """GroupNorm with one group: each sample is normalized over (C, H, W), with a scale and a shift
     for each channel.
 
-    Raises RuntimeError when C is not `num_channels`.
+    Args:
+        num_channels: C.
+        eps: added to σ².
+
+    Raises:
+        RuntimeError: if C is not `num_channels`.
     """
 
     def __init__(self, num_channels: int, eps: float = 1e-5):

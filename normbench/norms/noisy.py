@@ -21,6 +21,11 @@ class NoisyBatchNorm(BatchNorm):
 
     Random numbers come from torch's generator for the device of x, as dropout's do: in a run they
     depend on its seed alone, and a CUDA graph draws new ones at each replay.
+
+    Args:
+        num_channels: C.
+        eps, momentum: BatchNorm's.
+        shift, scale, shift_spread, scale_spread: as in the formulas.
     """
 
     def __init__(

@@ -9,6 +9,8 @@ class PartialBatchNorm(nn.Module):
 
         y = weight[c] · (x - μ[c]) / √(σ²[c] + eps) + bias[c]
 
+    x and y: (N, C, H, W); weight, bias, μ and σ² (biased): (C,).
+
     Args:
         num_channels: C.
         center: whether μ is subtracted.
@@ -18,9 +20,12 @@ class PartialBatchNorm(nn.Module):
         affine: whether there are a weight and a bias.
         eps, momentum: as in BatchNorm, whose running averages are kept for evaluation.
 
-    x and y: (N, C, H, W); weight, bias, μ and σ² (biased): (C,). Raises RuntimeError when C is not
-    `num_channels`.
+    Raises:
+        RuntimeError: if C is not `num_channels`.
     """
+
+    running_mean: Tensor  # if center
+    running_var: Tensor  # if scale
 
     def __init__(
         self,
@@ -47,9 +52,9 @@ class PartialBatchNorm(nn.Module):
             raise RuntimeError(f"x has {x.shape[1]} channels, the layer {self.num_channels}")
         y = x.to(torch.promote_types(x.dtype, torch.float32))  # statistics are fp32 at least
         mean, var = self._statistics(y)
-        if self.center:
+        if mean is not None:
             y = y - mean.view(1, -1, 1, 1)
-        factor = (var + self.eps).rsqrt() if self.scale else None
+        factor = None if var is None else (var + self.eps).rsqrt()
         if self.weight is not None:
             factor = self.weight if factor is None else self.weight * factor
         if factor is not None:
@@ -62,18 +67,20 @@ class PartialBatchNorm(nn.Module):
         """μ and σ² (C,), None for what is not used; in training, the averages move towards them."""
         if not self.training:
             return getattr(self, "running_mean", None), getattr(self, "running_var", None)
-        if not (self.center or self.scale):
-            return None, None
+        mean: Tensor | None = None
+        var: Tensor | None = None
         if self.scale:
             var, mean = torch.var_mean(x, (0, 2, 3), correction=0)
-        else:
-            var, mean = None, x.mean((0, 2, 3))
+        elif self.center:
+            mean = x.mean((0, 2, 3))
+        if not self.center:
+            mean = None
         if not self.statistics_gradient:
-            mean, var = mean.detach(), None if var is None else var.detach()
+            mean, var = (part if part is None else part.detach() for part in (mean, var))
         with torch.no_grad():
-            if self.center:
+            if mean is not None:
                 self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-            if self.scale:
+            if var is not None:
                 count = x.numel() // x.shape[1]
                 unbiased = var * (count / max(1, count - 1))
                 self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)

@@ -11,6 +11,9 @@ class WeightStandardization(nn.Module):
 
     with μ and σ² (biased) over (I, kh, kw). w and ŵ: (O, I, kh, kw), of the same memory format.
     The gradient flows through μ and σ². A filter of a single weight becomes 0.
+
+    Args:
+        eps: added to σ².
     """
 
     def __init__(self, eps: float = 1e-5):
