@@ -104,7 +104,11 @@ PATTERNS: tuple[tuple[str, Callable[[Candidate], bool]], ...] = (
 
 
 class Target(NamedTuple):
-    """What the article says of a cell, where it says both."""
+    """What the article says of a cell, where it says both.
+
+    Attributes:
+        accuracy_mean, loss_mean: over its runs.
+    """
 
     accuracy_mean: float
     loss_mean: float

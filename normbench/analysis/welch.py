@@ -86,6 +86,7 @@ def contrast(*terms: tuple[float, Sample | None], alpha: float = ALPHA) -> Estim
 
     Args:
         terms: weight and sample, each; None where nothing was measured.
+        alpha: how often the interval misses, on both sides together.
 
     Returns:
         None where a sample is missing, or none has a spread.

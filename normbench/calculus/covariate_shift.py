@@ -21,11 +21,12 @@ def covariate_shift(
     1 … i - 1 are those of ``updated`` and all others still those of x.
 
     Args:
+        loss: a function of all parameters.
         x, updated: all parameters (P,) before and after an update.
         layers: L of them, in order. The first has no earlier ones, so there G' = G.
 
     Returns:
-        for each layer, (L,): norm_before ‖G‖, norm_after ‖G'‖, difference ‖G - G'‖ and cosine of
+        For each layer, (L,): norm_before ‖G‖, norm_after ‖G'‖, difference ‖G - G'‖ and cosine of
         the angle between G and G'.
     """
     before = gradient(loss, x)[1]

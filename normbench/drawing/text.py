@@ -56,6 +56,7 @@ def table_by_norm(
     """A table with a row a norm: averages over its runs of what describe says of each.
 
     Args:
+        records: of probes.
         describe: what a run measured -> the numbers of all columns, by their headings.
         average: of an array over its axis.
     """

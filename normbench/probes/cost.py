@@ -21,6 +21,7 @@ def seconds_in_turns(
         actions: by name.
         rounds: how often to go through them, every other time backwards.
         seconds: roughly how long to repeat an action each time.
+        device: that they run on.
     """
 
     def measure(action: Action, calls: int) -> float:

@@ -195,6 +195,7 @@ def overhead(group: list[Record], batch_size: int, part: str) -> tuple[float, fl
 
     Args:
         group: records of one norm.
+        batch_size: of those that count.
         part: train, forward, kept or peak.
     """
     ratios = [
