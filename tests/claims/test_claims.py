@@ -2,20 +2,22 @@
 
 import pytest
 
-from normbench.claims import CLAIMS, article
+from normbench.claims import CLAIMS, tables
 
 
 def test_there_are_enough_of_the_articles_tables():
-    assert len(article.CLAIMS) >= 10
+    assert len(tables.CLAIMS) >= 10
 
 
-def test_titles_tell_claims_apart():
+def test_names_and_titles_tell_claims_apart():
+    assert len({claim.name for claim in CLAIMS}) == len(CLAIMS)
     assert len({claim.title for claim in CLAIMS}) == len(CLAIMS)
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.title)
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
 def test_claims_are_told_whole(claim):
+    assert claim.name[0].isalpha() and claim.name.islower()
     for words in (claim.title, claim.sentence, claim.source, claim.measured, claim.rule):
         assert words.strip()
-    assert ("the article" if claim in article.CLAIMS else "articles") in claim.source.lower()
+    assert ("the article" if claim in tables.CLAIMS else "articles") in claim.source.lower()
     assert len(claim.title) <= 62, "a table of all fits a page"

@@ -88,12 +88,12 @@ def judge(claim, changes=None, model="cnn4"):
     return claim.judge(Evidence.of(results(runs("none")), model, found))
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.title)
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
 def test_a_claim_holds_where_it_holds(claim):
     assert judge(claim).verdict == SUPPORTED
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.title)
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
 def test_nothing_is_claimed_without_measurements(claim):
     assert judge(claim, model="resnet18").verdict == NOT_MEASURED
     assert judge(claim, dict.fromkeys(WORLD)).verdict == NOT_MEASURED
@@ -130,6 +130,11 @@ OTHER_WORLDS = [
 @pytest.mark.parametrize(("claim", "expected", "probe", "norm", "measured"), OTHER_WORLDS)
 def test_claims_go_either_way(claim, expected, probe, norm, measured):
     assert judge(claim, {(probe, norm): measured}).verdict == expected
+
+
+def test_the_ratio_of_learning_rates_takes_more_than_one_seed():
+    alone = {("learning_rate_range", norm): rates(0.5) for norm in ("none", "batchnorm")}
+    assert judge(RATES, alone).verdict == NOT_MEASURED
 
 
 def test_the_ratio_of_learning_rates_is_as_uncertain_as_the_grid_is_coarse():

@@ -73,12 +73,12 @@ def verdict(claim, changes=None, table=None, model="cnn4", **how):
     return claim.judge(evidence).verdict
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.title)
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
 def test_a_claim_holds_where_it_holds(claim):
     assert verdict(claim) == SUPPORTED
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.title)
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
 def test_nothing_is_claimed_without_measurements(claim):
     assert verdict(claim, model="resnet18") == NOT_MEASURED
     assert verdict(claim, dict.fromkeys(WORLD)) == NOT_MEASURED
