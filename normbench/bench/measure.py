@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,7 +37,7 @@ class Task:
     """
 
     settings: dict[str, Any]
-    source: dict[str, Any]
+    source: Mapping[str, Any]
     images: str
     batch_size: int
     device: str
