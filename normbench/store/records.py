@@ -246,7 +246,11 @@ def read_record(path: Path, check: Check) -> Record:
         older = isinstance(schema, int) and 0 < schema < SCHEMA
         kind = OlderRecord if older else UnreadableRecord
         raise kind(f"schema {schema!r}, this version reads {SCHEMA}")
-    if record.get("checksum") != checksum(record):
+    try:
+        unchanged = record.get("checksum") == checksum(record)
+    except ValueError:  # infinity or NaN, which Python reads though JSON has neither
+        unchanged = False
+    if not unchanged:
         raise UnreadableRecord("its checksum is not that of what it holds: it was changed")
     try:
         check(record, path.stem)
