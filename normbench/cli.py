@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import signal
 import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NoReturn
 
-from normbench import commands
+from normbench import commands, interruption
 from normbench.version import __version__
 
 
@@ -19,7 +18,10 @@ def main() -> NoReturn:
     """Entry point. Exit codes: 0 done, 1 a run failed, 2 wrong input, 130 interrupted."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_usage())
+        try:
+            print(_usage(), flush=True)
+        except BrokenPipeError:
+            _nobody_reads()
         sys.exit(0)
     if arguments[0] == "--version":
         print(f"normbench {__version__}")
@@ -73,18 +75,13 @@ def _run(command: str) -> None:
     sys.path.insert(0, os.getcwd())
     show_everything = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interruption.install()
     try:
         _hydra_application(command)()
     except KeyboardInterrupt:
-        print(
-            "\ninterrupted: finished runs are kept; the same command goes on from there",
-            file=sys.stderr,
-        )
-        sys.exit(130)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        interruption.leave()
+    except BrokenPipeError:
+        _nobody_reads()
     except RunFailed as error:
         if show_everything:
             raise
@@ -97,6 +94,12 @@ def _run(command: str) -> None:
         if line is None:
             raise
         _wrong(line)
+
+
+def _nobody_reads() -> NoReturn:
+    """End quietly: whoever read the output, such as `head`, has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
 
 
 def _hydra_application(command: str) -> Callable[[], Any]:

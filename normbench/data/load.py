@@ -20,6 +20,7 @@ from normbench.data.progress import Progress, preparation_progress
 from normbench.data.source import Source
 from normbench.errors import UserError
 from normbench.instantiate import instantiate
+from normbench.interruption import in_order
 from normbench.store.keys import stable
 
 SETTINGS = ("name", "source", "root", "cache", "download", "image_size", "fit", "mean", "std")
@@ -35,7 +36,7 @@ class Datasets:
         """The dataset of a data config, as plain values, on a device."""
         key = f"{device} {json.dumps(settings, sort_keys=True)}"
         if key not in self.opened:
-            with preparation_progress() as progress:
+            with in_order(), preparation_progress() as progress:
                 self.opened[key] = load_dataset(settings, progress).to(device)
         return self.opened[key]
 

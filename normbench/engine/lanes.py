@@ -14,9 +14,11 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
+
+from normbench.errors import UserError
 
 Report = Callable[[int], None]
 Train = Callable[[Any, Report], Any]  # trains a task, reporting steps done, and returns the result
@@ -58,10 +60,23 @@ def prepare_processes(modules: list[str]) -> None:
     """Start what ProcessLanes are forked from, and have it import modules in the background.
 
     A server that has imported torch forks lanes in no time, and is free of this process's threads
-    and file descriptors.
+    and file descriptors. Ctrl-C is not for it: it ends when this process does.
+
+    Raises:
+        UserError: on a system without fork servers, such as Windows.
     """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        raise UserError(
+            "normbench trains on Linux and macOS, which have fork servers; on Windows, use it in "
+            "the Windows Subsystem for Linux"
+        )
     multiprocessing.set_forkserver_preload(modules)
-    forkserver.ensure_running()
+    resource_tracker.ensure_running()  # which unblocks the signal for what is started after it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class ProcessLanes:

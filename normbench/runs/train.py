@@ -12,6 +12,7 @@ from normbench.engine.lanes import Event
 from normbench.environment import environment
 from normbench.errors import RunFailed, UserError
 from normbench.grid import Run
+from normbench.interruption import in_order
 from normbench.job import Job
 from normbench.parts import make_probe
 from normbench.runs.lanes import make_lanes
@@ -86,7 +87,7 @@ def train_runs(job: Job) -> Report:
             progress.advance(run, event.steps)
         return None
 
-    with closing(progress):
+    with in_order(), closing(progress):
         train_missing(
             Missing(job.runs, job.store, job.force, found, job.outside, changed),
             make_lanes(job.recipe, job.data, job.lanes, job.adaptive),
