@@ -4,11 +4,18 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import CommandLine
 
 from normbench.store.records import RecordStore
 
 REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tiny tensors gain nothing from threads that have to wait for each other."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

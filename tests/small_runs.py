@@ -1,4 +1,4 @@
-"""What tests train: a few images, told apart by a colour, and plans of a few steps."""
+"""What tests train: a few images, told apart by a colour, and plans of a few steps; a grid."""
 
 from functools import partial
 
@@ -8,7 +8,17 @@ from normbench.data.dataset import Dataset, Split
 from normbench.engine.optimizers import Ranger
 from normbench.engine.schedules import flat_cosine
 from normbench.engine.training import Plan
+from normbench.grid import Grid
 from normbench.models import build_model
+
+# The least that runs have to say of themselves, and a grid of them.
+NAMES = {
+    "data": {"name": "synthetic"},
+    "model": {"name": "cnn4"},
+    "norm": {"name": "none"},
+    "train": {"epochs": 3, "precision": "fp32"},
+}
+GRID = Grid((128, 2), (0.01, 0.001), (0, 1, 2))
 
 MODEL = {"name": "cnn4", "_target_": "normbench.models.cnn4.CNN4", "widths": [8, 8]}
 

@@ -7,22 +7,17 @@ from functools import partial
 import pytest
 import small_runs
 import torch
-from hydra import compose, initialize_config_module
-from normbench.assemble import checkpoint_of
 from small_runs import MODEL, dataset
 from stand_in_cuda import StandInStream
 from torch import nn
 
-from normbench.config import register_schema
 from normbench.engine import checkpoint as module
 from normbench.engine.captured import CapturedTraining
-from normbench.engine.checkpoint import Checkpoint, state_of
+from normbench.engine.checkpoint import Checkpoint
 from normbench.engine.schedules import constant, one_cycle
 from normbench.engine.training import Training, finish, run, train
 from normbench.models import build_model
 from normbench.models.cnn4 import CNN4
-from normbench.runs.missing import runs_of
-from normbench.settings import outcome_settings
 
 CPU = torch.device("cpu")
 DATA = dataset()
@@ -188,21 +183,8 @@ def test_a_disk_that_is_full_costs_the_checkpoint_only(tmp_path, monkeypatch, ca
     assert "No space left on device" in caplog.text
 
 
-def test_the_state_is_plain_values_and_tensors(tmp_path):
-    training = Training(PLANS["adamw, bf16"], DATA, CPU)
-    finish(training.epoch())
-    torch.save(state_of(training), tmp_path / "state.pt")
-    torch.load(tmp_path / "state.pt", weights_only=True)
-
-
-def test_what_a_config_says_of_a_run_is_read_again(tmp_path):
-    register_schema()
-    with initialize_config_module("normbench.configs", version_base="1.3"):
-        config = compose("run", ["data=synthetic", "train.checkpoint=always"])
-    config.results.dir = str(tmp_path)
-    run = runs_of(config.grid, outcome_settings(config, "fp32", None))[0]
-    kept = checkpoint_of(config, run, DATA, "cpu", threads=1)
-    train(plan(epochs=2), DATA, CPU, checkpoint=kept)
-    steps = []
-    train(plan(epochs=2), DATA, CPU, steps.append, checkpoint_of(config, run, DATA, "cpu", 1))
-    assert steps[0] > 0
+def test_it_holds_plain_values_and_tensors(tmp_path):
+    kept = Checkpoint(tmp_path / "run.pt", {"run": "a"}, always=True)
+    stop_after(1, Training(PLANS["adamw, bf16"], DATA, CPU), kept)
+    content = kept.path.read_bytes()[hashlib.sha256().digest_size :]
+    assert torch.load(io.BytesIO(content), weights_only=True)["about"] == kept.about

@@ -1,53 +1,17 @@
-"""Grids: what they are cut into, who trains which run, what is noted of it."""
+"""What is missing of a grid: who trains which run, and what is noted of it."""
 
 import json
-from types import SimpleNamespace
 
-import pytest
 from made_up import record_of
+from small_runs import GRID, NAMES
 
 from normbench.grid import Run
-from normbench.runs.missing import Missing, announce, is_part, parts_of, runs_of, runs_of_part
+from normbench.runs.missing import Missing, announce
 from normbench.store.records import RecordStore
-
-SETTINGS = {
-    "data": {"name": "synthetic"},
-    "model": {"name": "cnn4"},
-    "norm": {"name": "none"},
-    "train": {"epochs": 3, "precision": "fp32"},
-}
-
-
-class Grid(SimpleNamespace):
-    def __getitem__(self, axis):
-        return getattr(self, axis)
-
-
-def a_grid(split="none", **part):
-    nothing = {"batch_size": None, "lr": None, "seeds": None}
-    return Grid(
-        batch_size=[128, 2], lr=[0.01, 0.001], seeds=[0, 1, 2], split=split,
-        part=Grid(**nothing | part),
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("split", "jobs"), [("none", 1), ("batch_size", 2), ("cell", 4), ("run", 12)]
-)
-def test_the_parts_of_a_grid_are_the_grid(split, jobs):
-    parts = parts_of(a_grid(split))
-    assert len(parts) == jobs
-    runs = []
-    for part in parts:
-        grid = a_grid(**{axis: [value] for axis, value in part.items()})
-        assert is_part(grid) == (split != "none")
-        runs += runs_of_part(grid, SETTINGS)
-    assert [run.key for run in runs] == [run.key for run in runs_of(a_grid(), SETTINGS)]
-    assert len({run.key for run in runs}) == 12
 
 
 def test_two_that_share_a_folder_are_given_every_run_once(store):
-    runs = runs_of(a_grid(), SETTINGS)
+    runs = GRID.runs(NAMES)
     both = [Missing(runs, RecordStore(store.results), False, lambda *_: None) for _ in range(2)]
     taken = []
     for _ in range(6):
@@ -60,7 +24,7 @@ def test_two_that_share_a_folder_are_given_every_run_once(store):
 
 
 def test_what_has_a_record_is_found_at_the_first_look_and_not_claimed(store):
-    runs = runs_of(a_grid(), SETTINGS)
+    runs = GRID.runs(NAMES)
     for run in runs[:11]:
         store.write(record_of(run))
     found = []
@@ -72,8 +36,8 @@ def test_what_has_a_record_is_found_at_the_first_look_and_not_claimed(store):
 
 def test_a_run_that_another_holds_is_looked_at_again_later_and_later(store, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("normbench.runs.grid.time.monotonic", lambda: now[0])
-    (run,) = runs_of_part(a_grid(batch_size=[2], lr=[0.01], seeds=[0]), SETTINGS)
+    monkeypatch.setattr("normbench.runs.missing.time.monotonic", lambda: now[0])
+    run = Run(NAMES, 2, 0.01, 0)
     looks = []
     missing = Missing([run], store, False, lambda *_: None)
     claim = store.claim
@@ -96,7 +60,7 @@ def test_a_run_that_another_holds_is_looked_at_again_later_and_later(store, monk
 
 
 def test_a_failure_is_kept_until_the_run_has_a_record(store):
-    (run,) = runs_of_part(a_grid(batch_size=[2], lr=[0.01], seeds=[0]), SETTINGS)
+    run = Run(NAMES, 2, 0.01, 0)
     missing = Missing([run], store, False, lambda *_: None)
     missing.finish(missing.take(), None, "ArithmeticError: never works", "Traceback …")
     (path,) = (store.results / "failures").iterdir()
@@ -109,14 +73,9 @@ def test_a_failure_is_kept_until_the_run_has_a_record(store):
 
 
 def test_a_grid_is_announced_once_under_a_name_for_people(store):
-    settings = SETTINGS | {"norm": {"name": "../my norm 🦄" + "x" * 300}}
+    settings = NAMES | {"norm": {"name": "../my norm 🦄" + "x" * 300}}
     for _ in range(2):
-        announce(store.results, runs_of(a_grid(), settings))
+        announce(store.results, GRID.runs(settings))
     (path,) = (store.results / "grids").iterdir()
     assert path.name.startswith("synthetic_cnn4_.._my_norm_") and len(path.name) < 120
     assert len(json.loads(path.read_text())["runs"]) == 12
-
-
-def test_a_run_has_one_key_wherever_it_is_asked_for():
-    run = Run(SETTINGS, 2, 0.01, 0)
-    assert run.key is run.key and Run(SETTINGS, 2, 0.01, 0).key == run.key

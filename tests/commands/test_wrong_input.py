@@ -1,11 +1,9 @@
 """Wrong input: one clear line that names culprit and remedy, exit code 2, nothing left behind."""
 
-import subprocess
-import sys
-
 import pytest
+import torch
 
-# Told before torch is imported, or anything is read: what is typed -> what the line must say.
+# Told before anything is read: what is typed -> what the line must say.
 TYPED = {
     "norm=batchnrm": ["norm=batchnrm is not known", "did you mean 'batchnorm'", "groupnorm"],
     "norm=none,batchnrm": ["norm=batchnrm is not known", "did you mean 'batchnorm'"],
@@ -22,9 +20,10 @@ TYPED = {
     "grid=[2]": ["settings"],
     "foo": ["foo"],
     "--cfg=nothing": ["--cfg", "'nothing'", "job"],
+    "hydra.sweeper.max_batch_size=1": ["hydra.sweeper.max_batch_size", "grid.split"],
 }
 
-# Told before data is read.
+# Told before anything is trained.
 CHECKED = {
     "grid.batch_size=[0]": ["grid.batch_size=0", "whole numbers from 1"],
     "grid.batch_size=[]": ["grid.batch_size is empty"],
@@ -53,8 +52,8 @@ CHECKED = {
 }
 
 
-def wrong(command_line, *arguments):
-    code, out, err = command_line(*arguments)
+def only_line(command_line, answer):
+    code, out, err = answer
     assert code == 2, err
     assert out == ""
     assert "Traceback" not in err
@@ -63,79 +62,38 @@ def wrong(command_line, *arguments):
     return line
 
 
-@pytest.mark.parametrize("typed", TYPED)
-def test_what_cannot_be_read_is_named_with_what_is_near(normbench_command, typed):
+def wrong(command_line, *arguments):
+    return only_line(command_line, command_line(*arguments))
+
+
+@pytest.mark.parametrize("typed", [*TYPED, *CHECKED])
+def test_what_is_wrong_is_named_before_anything_is_trained(normbench_command, typed):
     line = wrong(normbench_command, "run", *typed.split())
-    for word in TYPED[typed]:
+    for word in (TYPED | CHECKED)[typed]:
         assert word in line
 
 
-# One process for them all: the interpreter and torch take seconds to start.
-DRIVER = """
-import os, sys
-from normbench.cli import main
-for typed in sys.stdin.read().splitlines():
-    sys.argv = ["normbench", "run", *typed.split()]
-    os.environ.pop("HYDRA_FULL_ERROR", None)
-    try:
-        main()
-    except SystemExit as end:
-        print(f"{end.code}\\t{typed}", file=sys.stderr, flush=True)
-"""
+@pytest.mark.parametrize("typed", ["norm=batchnrm", "norm=groupnorm norm.layer.num_groups=7"])
+def test_so_it_is_in_a_process_of_its_own(normbench_command, typed):
+    line = only_line(normbench_command, normbench_command.process("run", *typed.split()))
+    for word in (TYPED | CHECKED)[typed]:
+        assert word in line
 
 
-@pytest.fixture(scope="module")
-def checked(tmp_path_factory):
-    """What is typed -> (lines on standard error, exit code), each before anything is trained."""
-    folder = tmp_path_factory.mktemp("checked")
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        input="\n".join(CHECKED),
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        timeout=300,
-    )
-    assert list(folder.iterdir()) == [], "nothing may be left behind"
-    assert done.stdout == ""
-    answers, lines = {}, []
-    for line in done.stderr.splitlines():
-        code, _, typed = line.partition("\t")
-        if typed in CHECKED:
-            answers[typed] = (lines, code)
-            lines = []
-        else:
-            lines.append(line)
-    return answers
-
-
-@pytest.mark.parametrize("typed", CHECKED)
-def test_values_that_make_no_sense_are_named_before_anything_is_trained(checked, typed):
-    lines, code = checked[typed]
-    assert code == "2" and len(lines) == 1, lines
-    for word in CHECKED[typed]:
-        assert word in lines[0]
-
-
-def test_cuda_where_there_is_none(normbench_command):
-    line = wrong_without_cuda(normbench_command)
+def test_cuda_where_there_is_none(normbench_command, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    line = wrong(normbench_command, "run", "device=cuda")
     assert "device=cuda" in line and "device=cpu" in line
-
-
-def wrong_without_cuda(command_line):
-    code, _, err = command_line("run", "device=cuda", CUDA_VISIBLE_DEVICES="")
-    assert code == 2
-    return err
 
 
 def test_an_unknown_command_is_answered_with_the_known_ones(normbench_command):
     assert "did you mean 'table'" in wrong(normbench_command, "tabel")
 
 
-def test_a_table_of_nothing(normbench_command):
-    assert "holds no records" in wrong(normbench_command, "table")
-    assert "nowhere" in wrong(normbench_command, "table", "results.dir=nowhere")
-    assert "holds no records" in wrong(normbench_command, "status")
+@pytest.mark.parametrize("command", ["table", "status"])
+def test_a_folder_without_records(normbench_command, command):
+    assert "holds no records" in wrong(normbench_command, command)
+    assert "nowhere" in wrong(normbench_command, command, "results.dir=nowhere")
 
 
 @pytest.mark.parametrize("command", ["compare", "claims"])

@@ -6,18 +6,21 @@ import sys
 import pytest
 
 import normbench
-from normbench.cli import COMMANDS
+from normbench.commands import COMMANDS
 
 
-def test_normbench_alone_lists_the_commands(normbench_command):
+def test_normbench_alone_lists_the_commands_with_what_they_are_for(normbench_command):
     code, out, _ = normbench_command()
     assert code == 0
     for command in COMMANDS:
-        assert f"  {command} " in out
+        (line,) = (line for line in out.splitlines() if line.startswith(f"  {command} "))
+        assert len(line.split()) > 3
 
 
 def test_version(normbench_command):
-    assert normbench_command("--version") == (0, f"normbench {normbench.__version__}\n", "")
+    said = (0, f"normbench {normbench.__version__}\n", "")
+    assert normbench_command("--version") == said
+    assert normbench_command.process("--version") == said
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -25,30 +28,36 @@ def test_every_command_has_help(normbench_command, command):
     code, out, err = normbench_command(command, "--help")
     assert code == 0 and err == ""
     assert out.startswith(f"normbench {command}:") and "key=value" in out
+    assert f"\n  normbench {command}" in out, "an example"
     assert list(normbench_command.folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["table", "--help"],
-        ["run", "--help"],
-        ["probe", "--help"],
-        ["table"],
-        ["status"],
-        ["compare"],
-        ["figures"],
-    ],
-)
-def test_what_needs_no_torch_does_not_import_it(arguments, tmp_path):
-    code = (
-        "import sys\nfrom normbench.cli import main\n"
-        f"sys.argv = ['normbench', *{arguments}]\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "assert 'torch' not in sys.modules\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=tmp_path)
+QUICK = [
+    "table --help", "run --help", "probe --help", "table", "status", "compare", "claims", "figures",
+    "calibration", "run norm=batchnrm", "run -m train.epoch=3",
+]  # fmt: skip
+DRIVER = """
+import os
+import sys
+from normbench.cli import main
+for typed in sys.stdin.read().splitlines():
+    sys.argv = ["normbench", *typed.split()]
+    os.environ.pop("HYDRA_FULL_ERROR", None)
+    try:
+        main()
+    except SystemExit:
+        pass
+    assert not {"torch", "matplotlib", "scipy"} & set(sys.modules), typed
+"""
+
+
+def test_what_needs_no_torch_does_not_import_it(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER],
+        input="\n".join(QUICK), capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("normbench") > 3
 
 
 @pytest.mark.parametrize(
