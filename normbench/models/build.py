@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from normbench.instantiate import instantiate
 from normbench.norms import Norm
 from normbench.places import config_names, read_config
 
-Config = str | type[nn.Module] | Mapping[str, Any]
+Choice = str | type[nn.Module] | Mapping[str, Any]  # of a norm: a config, its name, or a class
 
 NORM_LAYERS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.LocalResponseNorm)
 
@@ -28,12 +28,12 @@ class NormLayers:
         others: norm layers that are none of these.
     """
 
-    found: list[nn.Module]
-    others: list[nn.Module]
+    found: Sequence[nn.Module]
+    others: Sequence[nn.Module]
 
 
 def build_model(
-    model: str | Mapping[str, Any], norm: Config = "batchnorm", num_classes: int = 10
+    model: str | Mapping[str, Any], norm: Choice = "batchnorm", num_classes: int = 10
 ) -> nn.Module:
     """A network with a norm in it, freshly initialized from torch's global random state.
 
@@ -51,7 +51,7 @@ def build_model(
 
 
 def build(
-    model: str | Mapping[str, Any], norm: Config, num_classes: int
+    model: str | Mapping[str, Any], norm: Choice, num_classes: int
 ) -> tuple[nn.Module, NormLayers]:
     """``build_model``, and the norm layers that are in the network."""
     what = f"model={_name(model)} with norm={_name(norm)}"
@@ -96,7 +96,7 @@ class LayerMaker:
         return made
 
 
-def _norm(what: str, norm: Config) -> Norm:
+def _norm(what: str, norm: Choice) -> Norm:
     if isinstance(norm, type):
         return Norm(layer=norm)
     config = _named("norm", norm)
@@ -123,7 +123,7 @@ def _norm_layers(network: nn.Module, made: list[nn.Module]) -> NormLayers:
     return NormLayers(found, others)
 
 
-def _name(config: Config) -> str:
+def _name(config: Choice) -> str:
     if isinstance(config, type):
         return config.__name__
     return config if isinstance(config, str) else config["name"]
