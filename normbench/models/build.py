@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,8 +28,8 @@ class NormLayers:
         others: norm layers that are none of these.
     """
 
-    found: Sequence[nn.Module]
-    others: Sequence[nn.Module]
+    found: list[nn.Module]
+    others: list[nn.Module]
 
 
 def build_model(
@@ -119,7 +119,9 @@ def _norm_layers(network: nn.Module, made: list[nn.Module]) -> NormLayers:
     there = set(network.modules())
     found = [module for module in made if module in there]
     inside = {part for module in found for part in module.modules()}
-    others = [m for m in network.modules() if isinstance(m, NORM_LAYERS) and m not in inside]
+    others: list[nn.Module] = [
+        m for m in network.modules() if isinstance(m, NORM_LAYERS) and m not in inside
+    ]
     return NormLayers(found, others)
 
 
