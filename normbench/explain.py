@@ -8,6 +8,7 @@ import re
 import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from normbench.errors import UserError
@@ -89,6 +90,15 @@ def first_line(error: BaseException) -> str:
     if not lines:
         return type(error).__name__
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+
+
+def place_of(error: BaseException) -> str:
+    """`` (mylayer.py, line 12)``: the last place outside libraries that an error passed through."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        parts = Path(frame.filename).parts
+        if not {"site-packages", "dist-packages", "normbench"} & set(parts[:-1]):
+            return f" ({Path(frame.filename).name}, line {frame.lineno})"
+    return ""
 
 
 def _passed_through(error: BaseException, folder: str) -> bool:

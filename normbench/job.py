@@ -195,7 +195,8 @@ def _device(name: str) -> str:
 def prepare_lanes(device: str) -> None:
     """Start, in the background, what takes a while before lanes can train."""
     if device == "cpu":
-        prepare_processes([parts.__name__])
+        # torch imports the second when the first optimizer is made, which takes a second
+        prepare_processes([parts.__name__, "torch._dynamo"])
 
 
 def _precision(name: str, device: str) -> str:

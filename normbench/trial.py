@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from normbench.errors import UserError
-from normbench.explain import first_line
+from normbench.explain import first_line, place_of
 from normbench.models.build import NormLayers, build
 from normbench.parts import make_optimizer, make_probe, make_schedule
 from normbench.settings import Settings
@@ -120,12 +118,3 @@ def explained(what: str) -> Iterator[None]:
     except Exception as error:
         kind = type(error).__name__
         raise UserError(f"{what}: {kind}: {first_line(error)}{place_of(error)}") from error
-
-
-def place_of(error: BaseException) -> str:
-    """`` (mylayer.py, line 12)``: the last place outside libraries that an error passed through."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        parts = Path(frame.filename).parts
-        if not {"site-packages", "dist-packages", "normbench"} & set(parts[:-1]):
-            return f" ({Path(frame.filename).name}, line {frame.lineno})"
-    return ""

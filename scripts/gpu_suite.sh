@@ -85,7 +85,7 @@ summary() {
     echo "records: $records in $out_dir/records"
 }
 
-stage tests "$python" -m pytest -q -p no:cacheprovider tests/cuda
+stage tests "$python" -m pytest -n 0 -m "" -q -p no:cacheprovider tests/cuda
 for model in resnet18 cnn4; do
     stage "bench-$model" "${normbench[@]}" bench "model=$model" "${settings[@]}" \
         "${bench_settings[@]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ from normbench.errors import UserError
 
 if TYPE_CHECKING:
     from normbench.data.source import Images
+
+log = logging.getLogger(__name__)
 
 FITS = ("crop", "squish")
 
@@ -48,10 +51,13 @@ def prepare(
         raise UserError("a split of the dataset holds no images: check data.root and data.source")
     pixels = empty_images(total, image_size)
     labels = np.empty(total, np.int64)
+    transparent: list[str] = []
 
     def decode(i: int) -> None:
         try:
             image, label = images[i]
+            if is_transparent(image):
+                transparent.append(images.describe(i))
             pixels[i] = fit_image(to_rgb(image), image_size, fit)
         except Exception as error:  # damaged bytes make decoders raise nearly anything
             raise UserError(
@@ -74,6 +80,11 @@ def prepare(
                     progress(done, total)
         finally:
             pool.shutdown(cancel_futures=True)
+    if transparent:
+        log.warning(
+            "transparency is dropped, and the colours below it show: %s of %s images, such as %s",
+            f"{len(transparent):,}", f"{total:,}", min(transparent),
+        )  # fmt: skip
     return Split(torch.from_numpy(pixels), torch.from_numpy(labels))
 
 
@@ -86,6 +97,13 @@ def empty_images(count: int, size: int) -> np.ndarray:
             f"{count:,} images of {size} x {size} pixels do not fit into memory: "
             "choose a smaller data.image_size"
         ) from error
+
+
+def is_transparent(image: Image.Image | np.ndarray) -> bool:
+    """Whether any pixel of an image is not opaque."""
+    if isinstance(image, np.ndarray) or not image.has_transparency_data:
+        return False
+    return image.convert("RGBA").getextrema()[3][0] < 255
 
 
 def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +15,16 @@ Progress = Callable[[int, int, str], object]  # (done, total, what)
 QUICK = 1.0  # seconds; a preparation shorter than this is not worth a word
 
 
+def on_terminal() -> bool:
+    """Whether somebody watches who can be shown bars: not a file, and not a notebook's cell, which
+    would keep every state of them."""
+    return sys.stderr.isatty() and "JPY_PARENT_PID" not in os.environ
+
+
 @contextmanager
 def preparation_progress() -> Iterator[Progress]:
     """A callback (done, total, what): a bar on a terminal, a line elsewhere, nothing if quick."""
-    terminal = sys.stderr.isatty()
+    terminal = on_terminal()
     bar: tqdm | None = None
     what_now, since, said = None, 0.0, False
 

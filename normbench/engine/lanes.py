@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from normbench.errors import UserError
+from normbench.explain import place_of
 
 Report = Callable[[int], None]
 Train = Callable[[Any, Report], Any]  # trains a task, reporting steps done, and returns the result
@@ -188,6 +190,7 @@ def _serve(pipe: Connection, make_train: Callable[[], Train]) -> None:
     """What a lane's process does: train the tasks that come through the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that feeds the lanes
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.breakpointhook = _no_debugger
     tasks: list[Any] = []
     arrived = threading.Semaphore(0)
 
@@ -211,6 +214,10 @@ def _serve(pipe: Connection, make_train: Callable[[], Train]) -> None:
         pipe.send(_attempt(make_train, task, report))
 
 
+def _no_debugger(*args: Any, **kwargs: Any) -> None:
+    raise RuntimeError("breakpoint() in a lane, which has no terminal: remove it")
+
+
 def _attempt(make_train: Callable[[], Train], task: Any, report: Report) -> Event:
     try:
         return Event(task, result=make_train()(task, report))
@@ -221,4 +228,5 @@ def _attempt(make_train: Callable[[], Train], task: Any, report: Report) -> Even
 def failure(task: Any, error: Exception) -> Event:
     """The end of a task by an error that is being handled."""
     line = (str(error).strip().splitlines() or [""])[0]
-    return Event(task, error=f"{type(error).__name__}: {line}", details=traceback.format_exc())
+    line = f"{type(error).__name__}: {line}{place_of(error)}"
+    return Event(task, error=line, details=traceback.format_exc())

@@ -48,6 +48,8 @@ def describe(results: Path) -> str:
     lines += _section(
         "missing", [_label(runs[key], key) for key, state in states.items() if state == "missing"]
     )
+    if failures or "missing" in states.values():
+        lines += ["", "normbench status forget=true forgets what is missing or failed"]
     lines += _time_left(records, runs, states, locks)
     return "\n".join(lines)
 

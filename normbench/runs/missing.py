@@ -39,6 +39,18 @@ def announce(results: Path, runs: list[Run]) -> None:
         write_atomically(path, json.dumps(wanted))
 
 
+def forget(results: Path) -> int:
+    """Forget which runs were wanted and which failed, until they are asked for again.
+
+    Returns:
+        How many notes of these there were.
+    """
+    notes = [*(results / "grids").glob("*.json"), *(results / "failures").glob("*.json")]
+    for note in notes:
+        note.unlink(missing_ok=True)
+    return len(notes)
+
+
 class Missing:
     """The runs of a grid that have no record yet, handed out one by one.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from normbench.data.progress import on_terminal
 from normbench.grid import Run
 
 # Before anything is measured, a step is taken to cost as much on top of its images as this many
@@ -31,7 +32,7 @@ class Progress:
         self.started: dict[str, float] = {}
         self.seconds: dict[int, list[float]] = {}
         self.lanes = lanes
-        self.terminal = sys.stderr.isatty()
+        self.terminal = on_terminal()
         self.bars: dict[str, tqdm] = {}
         if self.terminal:
             self.overall = tqdm(
