@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -16,6 +17,8 @@ from normbench.environment import available_cores
 
 AXES = ("batch_size", "lr", "seeds")
 SPLITS = {"none": (), "batch_size": AXES[:1], "cell": AXES[:2], "run": AXES}  # axes that are cut
+
+PUBLISHED = "PUBLISHED.md"  # marks a results folder that is not the user's own
 
 MOST_CORES = 8  # of a job that a launcher is asked for; more jobs find their place sooner
 BYTES_A_PIXEL = 600  # that training a ResNet18 keeps for the backward pass
@@ -132,12 +135,18 @@ class ArticleConfig:
 
 
 def register_resolvers() -> None:
-    """Make known what configs refer to: ``${job_resource:…}``, what a launcher has to ask for, and
-    ``${article_norms:}``, the norms to sweep over."""
+    """Make known what configs refer to: ``${job_resource:…}``, what a launcher has to ask for,
+    ``${article_norms:}``, the norms to sweep over, and ``${results_folder:}``."""
+    OmegaConf.register_new_resolver("results_folder", _results_folder, replace=True)
     OmegaConf.register_new_resolver("job_resource", _job_resource, replace=True)
     OmegaConf.register_new_resolver(
         "article_norms", lambda: ",".join(article_norms()), replace=True
     )
+
+
+def _results_folder() -> str:
+    """Where results go by default: not among those that were published with the project."""
+    return "results/own" if Path("results", PUBLISHED).is_file() else "results"
 
 
 def _job_resource(what: str, *, _root_: DictConfig) -> int | None:
