@@ -37,7 +37,8 @@ def main() -> NoReturn:
     # argparse, which Hydra reads flags with, wants settings in one piece: flags may stand anywhere
     typed = sorted(arguments[1:], key=_is_setting)
     sys.argv = [f"normbench {command}", *typed]
-    argparse.ArgumentParser.error = _refuse  # Hydra's, of flags; its own way takes ten lines
+    # Hydra's, of flags; its own way takes ten lines
+    setattr(argparse.ArgumentParser, "error", _refuse)  # noqa: B010 (types forbid assigning it)
     _run(command)
     sys.exit(0)
 
@@ -58,7 +59,7 @@ def _usage() -> str:
 
 def _purpose(module: ModuleType) -> str:
     """The first line of a command's docstring, as it stands in a list."""
-    first = module.__doc__.partition("\n")[0].removesuffix(".")
+    first = (module.__doc__ or "").partition("\n")[0].removesuffix(".")
     return first[0].lower() + first[1:]
 
 
@@ -162,7 +163,7 @@ def register(command: str) -> ModuleType:
 
 def _help(command: str, module: ModuleType) -> str:
     """Hydra's template: it fills in what begins with a dollar sign."""
-    _, _, details = module.__doc__.partition("\n")
+    _, _, details = (module.__doc__ or "").partition("\n")
     examples = "".join(f"  {line}\n" for line in module.EXAMPLES.splitlines())
     text = f"normbench {command}: {_purpose(module)}\n\n{examples}\n"
     if details.strip():

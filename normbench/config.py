@@ -153,7 +153,8 @@ def _job_resource(what: str, *, _root_: DictConfig) -> int | None:
     """What one of a sweep's jobs needs: cores, memory (GB), gpus, and how many jobs fit here."""
     grid, engine = _root_.grid, _root_.engine
     runs = math.prod(len(grid[axis]) for axis in AXES if axis not in SPLITS.get(grid.split, ()))
-    typed = OmegaConf.to_container(engine, resolve=False).get("cores")
+    unresolved: Any = OmegaConf.to_container(engine, resolve=False)
+    typed = unresolved.get("cores")
     cores = typed if isinstance(typed, int) else min(runs, MOST_CORES)
     if what == "cores":
         return cores

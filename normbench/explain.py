@@ -59,10 +59,10 @@ def explain(error: BaseException) -> str | None:
             return str(error.__cause__)
         return f"cannot read the settings: {first_line(error)}"
     if isinstance(error, OmegaConfBaseException):
-        key = getattr(error, "full_key", None)
+        key: str | None = getattr(error, "full_key", None)
         return f"{key}: {first_line(error)}" if key else first_line(error)
-    if line := _exhausted(error):
-        return line
+    if exhausted := _exhausted(error):
+        return exhausted
     if isinstance(error, OSError) and error.filename:
         return (
             f"{error.filename} cannot be used ({error.strerror or error}): repair that, or choose "

@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def code_digest(settings: Any) -> str:
     return hashlib.sha256(f"{_package()} {outside_parts(settings)}".encode()).hexdigest()
 
 
-def changed_parts(then: dict[str, str | None] | None, now: dict[str, str]) -> list[str]:
+def changed_parts(then: Mapping[str, str | None] | None, now: Mapping[str, str]) -> list[str]:
     """Import paths of parts whose source is another one by now; what was not known is not."""
     then = then or {}
     return [path for path, digest in now.items() if then.get(path) not in (None, digest)]

@@ -51,7 +51,8 @@ def settle_replaced_parts(cfg: DictConfig, overrides: Sequence[str]) -> None:
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """A config as dicts and lists, with everything that it refers to in place."""
-    return OmegaConf.to_container(cfg, resolve=True)
+    values: Any = OmegaConf.to_container(cfg, resolve=True)
+    return values
 
 
 def outcome_settings(

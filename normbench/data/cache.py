@@ -75,7 +75,7 @@ def digest(split: Split) -> str:
     sha = hashlib.sha256()
     for tensor in (split.images, split.labels):
         sha.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
-        sha.update(tensor.numpy())
+        sha.update(tensor.numpy().data)
     return sha.hexdigest()
 
 

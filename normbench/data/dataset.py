@@ -19,6 +19,10 @@ class Split:
     images: Tensor
     labels: Tensor
 
+    def first(self, count: int) -> Split:
+        """The first so many of its images."""
+        return Split(self.images[:count], self.labels[:count])
+
     def to(self, device: torch.device | str) -> Split:
         """The same split on a device."""
         return Split(self.images.to(device), self.labels.to(device))
@@ -42,11 +46,7 @@ class Dataset:
 
     def first(self, count: int) -> Dataset:
         """The first images of each split, in the order of the files: for measuring speed."""
-        cut = {
-            name: Split(split.images[:count], split.labels[:count])
-            for name, split in (("train", self.train), ("val", self.val))
-        }
-        return replace(self, **cut)
+        return replace(self, train=self.train.first(count), val=self.val.first(count))
 
     def to(self, device: torch.device | str) -> Dataset:
         """The same dataset with its tensors on a device."""

@@ -103,7 +103,7 @@ def is_transparent(image: Image.Image | np.ndarray) -> bool:
     """Whether any pixel of an image is not opaque."""
     if isinstance(image, np.ndarray) or not image.has_transparency_data:
         return False
-    return image.convert("RGBA").getextrema()[3][0] < 255
+    return bool((np.asarray(image.convert("RGBA"))[..., 3] < 255).any())
 
 
 def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:

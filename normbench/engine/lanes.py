@@ -47,9 +47,12 @@ class Event:
 
 
 class Lanes(Protocol):
-    """idle: how many tasks can be started now."""
+    """What trains tasks."""
 
-    idle: int
+    @property
+    def idle(self) -> int:
+        """How many tasks can be started now."""
+        ...
 
     def start(self, task: Any) -> None: ...
 

@@ -66,6 +66,7 @@ class Sweeper(BasicSweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from normbench.data.load import Datasets
 
+        assert self.config and self.hydra_context and self.launcher  # Hydra has set it up
         command = self.command
         loader = self.hydra_context.config_loader
         here = runs_here(self.config.hydra)
@@ -88,7 +89,8 @@ class Sweeper(BasicSweeper):
                 jobs.append([*job, *(f"grid.part.{axis}=[{v}]" for axis, v in part.items())])
                 prepared.append(ready.of(part))
         if here:
-            self.launcher.task_function = execute_prepared(command.execute, prepared)
+            launcher: Any = self.launcher  # Hydra's basic one, which has this attribute
+            launcher.task_function = execute_prepared(command.execute, prepared)
         try:
             returns = self.launcher.launch(jobs, initial_job_idx=0)
         except Exception as error:
@@ -113,7 +115,7 @@ def register(command: JobCommand) -> None:
     Plugins.instance().class_name_to_class[NAME] = Sweeper
 
 
-def runs_here(hydra: DictConfig) -> bool:
+def runs_here(hydra: Any) -> bool:
     """Whether a sweep's jobs run in the process that it was typed to."""
     return hydra.launcher._target_.endswith(".BasicLauncher")
 

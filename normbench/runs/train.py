@@ -136,8 +136,9 @@ def sum_up(done: str, where: str, outcomes: Mapping[str, Outcome]) -> None:
     print(f"{trained} run{'s' * (trained != 1)} {done}, {found} already there. {where}", flush=True)
     failed = [line for report in fine for line in report.failed]
     broken = {job: e for job, e in outcomes.items() if not isinstance(e, Report)}
-    if broken and not failed and all(isinstance(e, UserError) for e in broken.values()):
-        raise next(iter(broken.values()))
+    wrong = [e for e in broken.values() if isinstance(e, UserError)]
+    if wrong and not failed and len(wrong) == len(broken):
+        raise wrong[0]
     failed += [f"{job}: {type(error).__name__}: {error}" for job, error in broken.items()]
     if failed:
         raise RunFailed("\n".join([f"{len(failed)} failed:", *failed]))

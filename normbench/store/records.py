@@ -110,9 +110,9 @@ class RecordStore:
             there = {name[:-5] for name in os.listdir(self.folder) if name.endswith(".json")}
         wanted = [key for key in keys if key in there]
         found = {}
-        for key, record in zip(wanted, self._read_files(map(self.path, wanted)), strict=True):
-            if isinstance(record, Exception):
-                record = self.read(key)  # which does what there is to be done about it
+        for key, there_is in zip(wanted, self._read_files(map(self.path, wanted)), strict=True):
+            # reading it alone does what there is to be done about one that cannot be read
+            record = self.read(key) if isinstance(there_is, Exception) else there_is
             if record is not None:
                 found[key] = record
         return found
