@@ -54,6 +54,21 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+BUSY = 0.25  # of the cores at work for others, on average, from which speeds are not to be trusted
+
+
+def busy_machine() -> str:
+    """In words, that the machine is busy with something else; empty where it is not."""
+    try:
+        load = os.getloadavg()[0]
+    except OSError:  # a system that does not tell
+        return ""
+    cores = os.cpu_count() or 1
+    if load <= BUSY * cores:
+        return ""
+    return f"the machine is busy (load {load:.1f} on {cores} cores in the last minute)"
+
+
 def environment(device_type: str, threads: int) -> dict[str, Any]:
     """Versions and hardware: device_type is cpu or cuda, threads those a run trains with."""
     import torch

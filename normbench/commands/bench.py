@@ -49,7 +49,7 @@ def main(cfg: DictConfig) -> None:
     from normbench.bench.images import images_as_files
     from normbench.checks import check_batch_sizes, check_count
     from normbench.data.load import Datasets
-    from normbench.environment import environment
+    from normbench.environment import busy_machine, environment
     from normbench.errors import UserError
     from normbench.job import resolve
     from normbench.report.bench import headline, render
@@ -67,6 +67,10 @@ def main(cfg: DictConfig) -> None:
     images = {"train": len(job.data.train.labels), "val": len(job.data.val.labels)}
     check_batch_sizes([*bench["batch_sizes"], *bench["scaling_batch_sizes"]], images["train"])
 
+    busy = busy_machine()
+    if busy:
+        print(f"normbench: {busy}: ratios may be far off; measure again when it is quiet",
+              file=sys.stderr)  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         images_as_files(job.recipe.source, Path(folder))
         result = _measure_all(job, bench, folder)
@@ -75,6 +79,7 @@ def main(cfg: DictConfig) -> None:
         "config": stable(job.settings) | {"bench": bench},
         "images": images,
         "precision": precision,
+        "busy": busy,
         "environment": environment(device, result["threads"]),
     }
     parts = [device, job.settings["model"]["name"], job.settings["norm"]["name"], precision]
