@@ -12,13 +12,26 @@ from normbench.store.records import read_all
 if TYPE_CHECKING:
     import pandas
 
+# Every column, and its type: the same whatever a folder holds.
+COLUMNS = {
+    **dict.fromkeys(("key", "data", "model", "norm"), "object"),
+    "batch_size": "int64", "lr": "float64", "seed": "int64", "status": "object",
+    **dict.fromkeys(("accuracy", "loss", "train_loss"), "float64"),
+    **dict.fromkeys(("train_seconds", "images_per_second"), "float64"),
+    **dict.fromkeys(("device", "precision"), "object"),
+    **dict.fromkeys(("norm_layers", "other_norm_layers"), "Int64"),
+    **dict.fromkeys(("config", "epochs"), "object"),
+}  # fmt: skip
+
 
 def load_records(results: str | Path = "results") -> pandas.DataFrame:
     """Every record of a results folder, one row a run.
 
     Columns: key, data, model, norm, batch_size, lr, seed, status, accuracy and loss (validation,
     last epoch; missing for diverged runs), train_loss, train_seconds, images_per_second, device,
-    precision, and config (the settings as a dict) and epochs (a list of dicts).
+    precision, norm_layers and other_norm_layers (how many layers of the norm were found in the
+    network, and how many norms of its own; missing where the record does not say), and config (the
+    settings as a dict) and epochs (a list of dicts). A folder without records has them, too.
 
     Raises:
         UserError: if there is no such folder.
@@ -30,6 +43,7 @@ def load_records(results: str | Path = "results") -> pandas.DataFrame:
     rows = []
     for record in read_all(Path(results)):
         last = record["epochs"][-1] if record["status"] == "finished" else {}
+        layers = record.get("norm_layers") or {}
         rows.append(
             {
                 "key": record["key"],
@@ -47,9 +61,10 @@ def load_records(results: str | Path = "results") -> pandas.DataFrame:
                 "images_per_second": record["images_per_second"],
                 "device": record["environment"]["device"],
                 "precision": record["config"]["train"]["precision"],
+                "norm_layers": layers.get("found"),
+                "other_norm_layers": layers.get("others"),
                 "config": record["config"],
                 "epochs": record["epochs"],
             }
         )
-    columns = list(rows[0]) if rows else ["key", "data", "model", "norm", "batch_size", "lr"]
-    return pandas.DataFrame(rows, columns=columns)
+    return pandas.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)

@@ -21,6 +21,18 @@ def test_load_records_gives_one_row_a_run(store):
     assert set(frame["key"]) == {one["key"], other["key"]}
 
 
+def test_columns_are_the_same_whatever_there_is(store):
+    nothing = normbench.load_records(store.results)
+    store.write(record_of(Run(NAMES, 8, 0.01, 0), norm_layers={"found": 4, "others": 1}))
+    store.write(record_of(Run(NAMES, 8, 0.01, 1), norm_layers=None))  # of an older version
+    frame = normbench.load_records(store.results).sort_values("seed")
+    assert list(nothing.columns) == list(frame.columns) and len(nothing) == 0
+    assert nothing.dtypes.equals(frame.dtypes)
+    assert frame["norm_layers"].tolist()[0] == 4 and frame["other_norm_layers"].tolist()[0] == 1
+    assert frame["norm_layers"].isna().tolist() == [False, True]
+    assert nothing.groupby("norm")["accuracy"].mean().empty
+
+
 def test_a_folder_that_is_not_there_is_named(store):
     with pytest.raises(UserError, match="does not exist"):
         normbench.load_records(store.results / "nowhere")
