@@ -109,7 +109,8 @@ def _hydra_application(command: str) -> Callable[[], Any]:
     from normbench.places import config_folder
 
     module = register(command)
-    if hasattr(module, "prepare"):
+    trains = hasattr(module, "prepare")
+    if trains:
         from normbench.runs import sweep
 
         sweep.register(module)
@@ -122,10 +123,12 @@ def _hydra_application(command: str) -> Callable[[], Any]:
         if folder not in sys.path:
             sys.path.insert(0, folder)
         module = register(command)
+        if trains:
+            from normbench.runs.sweep import execute_alone
         # Hydra prints lines of its own about a task that raises, so errors are returned. A sweep
         # finds them among its jobs' results, wherever those ran.
         try:
-            return module.main(cfg)
+            return execute_alone(module, cfg) if trains else module.main(cfg)
         except Exception as error:
             errors.append(error)
             return error

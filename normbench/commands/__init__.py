@@ -1,6 +1,7 @@
 """A command a file: what it is for (the docstring), examples, settings (``Config``) and ``main``.
 
-A command that trains has ``prepare``, ``execute`` and ``conclude`` besides (``runs.sweep``).
+A command that trains has ``prepare``, ``execute`` and ``conclude`` in place of ``main``
+(``runs.sweep.JobCommand``).
 """
 
 from types import ModuleType

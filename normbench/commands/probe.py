@@ -42,15 +42,6 @@ def prepare(
     return resolve(cfg, overrides, datasets, here)
 
 
-def main(cfg: DictConfig) -> Report:
-    """Prepare a job and execute it."""
-    from hydra.core.hydra_config import HydraConfig
-
-    from normbench.data.load import Datasets
-
-    return execute(prepare(cfg, list(HydraConfig.get().overrides.task), Datasets()))
-
-
 def execute(job: Job) -> Report:
     """Measure the runs of a job that the probe has no record of."""
     from normbench.runs.train import train_runs

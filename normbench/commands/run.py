@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from normbench.job import Job
     from normbench.runs.train import Outcome, Report
 
-__all__ = ["Config", "conclude", "execute", "main", "prepare"]
+__all__ = ["Config", "conclude", "execute", "prepare"]
 
 EXAMPLES = """\
 normbench run norm=groupnorm
@@ -29,15 +29,6 @@ def prepare(
     from normbench.job import resolve
 
     return resolve(cfg, overrides, datasets, here)
-
-
-def main(cfg: DictConfig) -> Report:
-    """Prepare a job and execute it."""
-    from hydra.core.hydra_config import HydraConfig
-
-    from normbench.data.load import Datasets
-
-    return execute(prepare(cfg, list(HydraConfig.get().overrides.task), Datasets()))
 
 
 def execute(job: Job) -> Report:

@@ -115,6 +115,14 @@ def register(command: JobCommand) -> None:
     Plugins.instance().class_name_to_class[NAME] = Sweeper
 
 
+def execute_alone(command: JobCommand, cfg: DictConfig) -> Outcome:
+    """Prepare and execute one job, in a process that Hydra's launcher chose for it."""
+    from normbench.data.load import Datasets
+
+    typed = list(HydraConfig.get().overrides.task)
+    return command.execute(command.prepare(cfg, typed, Datasets(), here=True))
+
+
 def runs_here(hydra: Any) -> bool:
     """Whether a sweep's jobs run in the process that it was typed to."""
     return hydra.launcher._target_.endswith(".BasicLauncher")
