@@ -70,11 +70,13 @@ class Results:
             grid, run or not, and whatever was run besides.
         records: model -> all its records of the protocol; only models that have any.
         others: settings in which other records differ that might have been meant as well.
+        settings: (model, norm) -> what was looked for.
     """
 
     cells: dict[tuple[str, str, int, float], Cell]
     records: dict[str, list[Record]]
     others: tuple[str, ...]
+    settings: Mapping[tuple[str, str], Settings]
 
 
 def select(
@@ -109,7 +111,7 @@ def select(
                 runs[norm, bs, lr] = tuple(of_cell)
         for norm, bs, lr in sorted(runs, key=lambda k: (norm_rank(k[0]), -k[1], -k[2])):
             cells[model, norm, bs, lr] = Cell(model, norm, bs, lr, tuple(seeds), runs[norm, bs, lr])
-    return Results(cells, found, tuple(others))
+    return Results(cells, found, tuple(others), dict(settings))
 
 
 def select_probes(

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from normbench.analysis.cells import Cell, Results
 from normbench.analysis.groups import norm_rank
-from normbench.analysis.reference import DECIMALS, RUNS, ArticleCell, calibrated_on
+from normbench.analysis.reference import (
+    DECIMALS,
+    RUNS,
+    ArticleCell,
+    calibrated_on,
+    unlike_the_article,
+)
 from normbench.analysis.welch import Estimate, Sample, difference, spearman
 
 ENOUGH_TO_RANK = 4  # norms
@@ -50,14 +56,25 @@ class Row:
 
 
 def compare(results: Results, article: Iterable[ArticleCell]) -> list[Row]:
-    """Every cell of the results and of the article, in the tables' order."""
-    theirs = {(c.model, c.norm, c.batch_size, c.lr): c for c in article}
+    """Every cell of the results and of the article, in the tables' order.
+
+    Of models whose runs are of another kind than the article's (``not_comparable``), its cells are
+    left out.
+    """
+    left_out = not_comparable(results)
+    theirs = {(c.model, c.norm, c.batch_size, c.lr): c for c in article if c.model not in left_out}
     models = list(dict.fromkeys(model for model, *_ in [*results.cells, *theirs]))
     keys = sorted(
         results.cells.keys() | theirs.keys(),
         key=lambda k: (models.index(k[0]), norm_rank(k[1]), -k[2], -k[3]),
     )
     return [_row(results.cells.get(key) or Cell(*key, seeds=()), theirs.get(key)) for key in keys]
+
+
+def not_comparable(results: Results) -> dict[str, list[str]]:
+    """Models whose runs cannot be set beside the article's, and why, in words."""
+    found = {model: unlike_the_article(of) for (model, _), of in results.settings.items()}
+    return {model: reasons for model, reasons in found.items() if reasons}
 
 
 def _row(cell: Cell, article: ArticleCell | None) -> Row:

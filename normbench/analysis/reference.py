@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from normbench.places import read_config
 
 RUNS = 3  # behind each of the article's cells
 DECIMALS = 2  # that its numbers are rounded to
 GUESSING = 0.1  # accuracy with its data's ten classes of about the same size
+
+# What it states of its runs; all else of their protocol is inferred.
+DATA, EPOCHS, CONVOLUTIONS = "imagenette", 3, {"cnn4": 4}
 
 # Model -> the norms whose cells the protocol was calibrated on. Any other cell is a prediction.
 CALIBRATED_ON = {"cnn4": ("none", "batchnorm", "layernorm")}
@@ -54,6 +59,29 @@ def article_norms() -> tuple[str, ...]:
 def calibrated_on(model: str, norm: str) -> bool:
     """Whether the article's cells of this model and norm decided on the protocol."""
     return norm in CALIBRATED_ON.get(model, ())
+
+
+def unlike_the_article(settings: Mapping[str, Any]) -> list[str]:
+    """In what runs are not what the article states of its own, in words; empty: in nothing.
+
+    Numbers of such runs cannot be set beside the article's.
+
+    Args:
+        settings: of the runs, as records hold them.
+    """
+    data, model = settings["data"], settings["model"]
+    epochs = settings["train"]["epochs"]
+    convolutions = CONVOLUTIONS.get(model["name"])
+    found = []
+    source = str(data["source"]["_target_"]).rpartition(".")[2]
+    if data["source"]["_target_"] != f"normbench.{DATA}":
+        what = data["name"] if data["name"] != DATA else f"{DATA} of {source}"
+        found.append(f"their data are {what} and not {DATA}")
+    if epochs != EPOCHS:
+        found.append(f"they have {epochs} epochs and not {EPOCHS}")
+    if convolutions and len(model.get("widths", ())) != convolutions:
+        found.append(f"their network has not {convolutions} convolutions")
+    return found
 
 
 @cache

@@ -9,14 +9,20 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from normbench.analysis.cells import Results
-from normbench.analysis.comparison import ENOUGH_TO_RANK, Pair, Row, rank_correlations
+from normbench.analysis.comparison import (
+    ENOUGH_TO_RANK,
+    Pair,
+    Row,
+    not_comparable,
+    rank_correlations,
+)
 from normbench.drawing.captions import looked_at
 from normbench.drawing.text import filled, table
 
 
 def markdown(results: Results, rows: Sequence[Row]) -> str:
     """The whole comparison, summary first."""
-    parts = ["# Ours and the article's", *looked_at(results)]
+    parts = ["# Ours and the article's", *looked_at(results), *_left_out(results)]
     for model in results.records:
         parts += _at_a_glance(model, [row for row in rows if row.cell.model == model])
     if any(row.accuracy.apart for row in rows):
@@ -24,9 +30,20 @@ def markdown(results: Results, rows: Sequence[Row]) -> str:
         parts += ["## Ranks of norms within a cell", *_ranks(rows)]
     else:
         parts += ["No cell has a number of ours and of the article's: there is nothing to compare."]
+    left_out = not_comparable(results)
     for model in dict.fromkeys(row.cell.model for row in rows):
-        parts += _model(model, [row for row in rows if row.cell.model == model])
+        compared = model not in left_out
+        parts += _model(model, [row for row in rows if row.cell.model == model], compared)
     return "\n\n".join(parts) + "\n"
+
+
+def _left_out(results: Results) -> Iterable[str]:
+    for model, reasons in not_comparable(results).items():
+        if model in results.records:
+            yield filled(
+                f"The article's numbers of {model} are left out, as these runs are not like its "
+                f"own: {'; '.join(reasons)}."
+            )
 
 
 def _at_a_glance(model: str, rows: Sequence[Row]) -> Iterable[str]:
@@ -46,8 +63,13 @@ def _at_a_glance(model: str, rows: Sequence[Row]) -> Iterable[str]:
         "l" * (1 + len(places)),
     )
     yield filled(
-        "Accuracy by batch size / learning rate; in brackets the article's, and whether ours can "
-        "be told apart from it (✗) or not (✓)."
+        "Accuracy by batch size / learning rate"
+        + (
+            "; in brackets the article's, and whether ours can be told apart from it (✗) or not "
+            "(✓)."
+            if any(row.accuracy.article for row in rows)
+            else "."
+        )
     )
 
 
@@ -150,8 +172,9 @@ def _correlation(value: float | None) -> str:
     return "–" if value is None else f"{value:+.2f}"
 
 
-def _model(model: str, rows: Sequence[Row]) -> Iterable[str]:
+def _model(model: str, rows: Sequence[Row], compared: bool) -> Iterable[str]:
     """A table for each norm that one side has numbers of; the others are named."""
+    nothing = "not known from the article" if compared else "not compared with the article"
     norms: dict[str, list[Row]] = {}
     for row in rows:
         norms.setdefault(row.cell.norm, []).append(row)
@@ -163,7 +186,7 @@ def _model(model: str, rows: Sequence[Row]) -> Iterable[str]:
             unknown.append(norm)
             continue
         kind = "calibrated on" if of_norm[0].calibrated else "predicted"
-        yield f"## {model}, {norm} ({kind if published else 'not known from the article'})"
+        yield f"## {model}, {norm} ({kind if published else nothing})"
         yield table(
             [_line(row) for row in of_norm],
             ("bs", "lr", "Accuracy", "article's", "difference", "Loss", "article's", "ratio"),
@@ -177,7 +200,7 @@ def _model(model: str, rows: Sequence[Row]) -> Iterable[str]:
         if caveats:
             yield filled(f"Incomplete: {', '.join(caveats)}.")
     if unknown:
-        yield f"## {model}, neither run here nor known from the article"
+        yield f"## {model}, not run here and {nothing}"
         yield filled(f"{', '.join(unknown)}.")
 
 

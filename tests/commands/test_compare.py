@@ -42,12 +42,21 @@ def test_it_writes_what_it_prints_and_the_same_bytes_each_time(compare):
 
 
 def test_another_protocol_is_compared_by_its_settings(compare):
-    sgd = ("optimizer=sgd", "models.cnn4.widths=[8,16]")
+    sgd = ("optimizer=sgd", "models.cnn4.widths=[8,16,32,64]")
     records = runs("none", accuracy=0.47, protocol=sgd)
     code, out, err = compare(records)
     assert code == 2 and out == "" and "holds no record of this protocol (3 of others)" in err
     code, out, err = compare([], *sgd)
     assert code == 0 and "| 0.47 ± 0.01 | 0.47 ± 0.01 |" in out
+
+
+def test_the_articles_numbers_are_not_set_beside_runs_on_other_data(compare):
+    records = runs("none", accuracy=0.47, protocol=("data=synthetic",))
+    code, out, err = compare(records, "data=synthetic")
+    assert code == 0, err
+    assert "their data are synthetic and not imagenette" in " ".join(out.split())
+    assert "| 0.47 ± 0.01 | –" in out and "0.47 ± 0.01 | 0.47" not in out
+    assert ",0.4700,0.0100,,," in (compare.folder / "comparison.csv").read_text()
 
 
 def test_a_replaced_optimizer_is_found(compare):

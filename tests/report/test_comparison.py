@@ -52,7 +52,7 @@ def test_what_the_article_or_the_records_lack_is_shown_as_such():
     text = markdown(found, rows)
     assert re.search(r"cnn4, none \(calibrated on\)\n\n.*\n.*\n\| +128 \| +0.01 \| not run", text)
     assert "cnn4, groupnorm (not known from the article)" in text
-    assert "resnet18, neither run here nor known from the article" in text
+    assert "resnet18, not run here and not known from the article" in text
     assert "article's that were not run here: 1." in text
     (batchnorm,) = [r for r in rows if r.cell.norm == "batchnorm" and r.accuracy.article]
     assert batchnorm.accuracy.apart and batchnorm.loss.apart is None
@@ -91,6 +91,34 @@ def test_cells_that_diverged_or_are_incomplete_are_named():
 def test_nothing_to_compare():
     found = results(runs("none"))
     assert "nothing to compare" in markdown(found, compare(found, []))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "why"),
+    [
+        (("data=synthetic",), "their data are synthetic and not imagenette"),
+        (
+            ("data=imagefolder", "data.name=imagenette", "data.root=/x"),
+            "their data are imagenette of imagefolder",
+        ),
+        (("train.epochs=5",), "they have 5 epochs and not 3"),
+        (("models.cnn4.widths=[8,16]",), "their network has not 4 convolutions"),
+    ],
+)
+def test_runs_of_another_kind_are_not_set_beside_the_articles(protocol, why):
+    found = results(runs("none", accuracy=0.478, protocol=protocol), protocol=protocol)
+    rows = compare(found, [article(), article("batchnorm")])
+    assert all(row.accuracy.article is row.accuracy.apart is None for row in rows)
+    text = " ".join(markdown(found, rows).split())
+    assert "The article's numbers of cnn4 are left out" in text and why in text
+    assert "nothing to compare" in text and "0.47" not in text.replace("0.478", "")
+
+
+def test_what_the_article_does_not_state_may_be_otherwise():
+    sgd = ("optimizer=sgd", "data.image_size=64", "data.source.version=1")
+    found = results(runs("none", protocol=sgd), protocol=sgd)
+    (row,) = [r for r in compare(found, [article()]) if r.accuracy.article]
+    assert row.accuracy.apart and "left out" not in markdown(found, [row])
 
 
 def test_the_summary_tells_calibrated_cells_from_predicted_ones():
