@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,14 +13,14 @@ from normbench.engine.optimizers import Ranger
 
 # What to make an optimizer with. Their state starts from zeros, which is how a run that was
 # warmed up comes back to its start; the state of others, such as Rprop's, does not.
-SETTINGS = {
+SETTINGS: dict[type, dict[str, Any]] = {
     torch.optim.SGD: {"fused": True},
     torch.optim.Adam: {"fused": True, "capturable": True},
     torch.optim.AdamW: {"fused": True, "capturable": True},
     torch.optim.RAdam: {"capturable": True},
 }
 # The same if the schedule changes b1, too, which the fused kernels take from the host.
-SETTINGS_FOR_MOMENTUM = {
+SETTINGS_FOR_MOMENTUM: dict[type, dict[str, Any]] = {
     torch.optim.Adam: {"foreach": False, "capturable": True},
     torch.optim.AdamW: {"foreach": False, "capturable": True},
 }
@@ -31,7 +32,7 @@ class NotCapturable(Exception):
 
 def capturable(
     make: Callable[..., torch.optim.Optimizer],
-    params: list[Tensor],
+    params: Sequence[Tensor],
     lr: float,
     steps: int,
     momentum_changes: bool,
@@ -69,12 +70,8 @@ def capturable(
         return DeviceSGD(
             params, number(lr), number(group["momentum"]), group["weight_decay"], group["nesterov"]
         )
-    if kind is Ranger:
-        settings = {"steps": steps}
-    elif changes:
-        settings = SETTINGS_FOR_MOMENTUM.get(kind)
-    else:
-        settings = SETTINGS.get(kind)
+    known = SETTINGS_FOR_MOMENTUM if changes else SETTINGS
+    settings = {"steps": steps} if kind is Ranger else known.get(kind)
     if settings is None:
         schedule = " with a schedule for its momentum" if changes else ""
         raise NotCapturable(f"{kind.__name__}{schedule} has no form that a graph can hold")
@@ -116,8 +113,8 @@ class DeviceSGD(torch.optim.Optimizer):
                 self.state[p]["momentum_buffer"] = torch.zeros_like(p)
 
     @torch.no_grad()
-    def step(self, closure=None):
-        """Update every parameter once from its ``grad``."""
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """Update every parameter once from its ``grad``; returns what closure does, if given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -12,14 +12,23 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from normbench.data.dataset import Dataset, Split
 from normbench.engine.capturable import NotCapturable, capturable
-from normbench.engine.checkpoint import Checkpoint
 from normbench.engine.cuda import Stream, out_of_memory
-from normbench.engine.training import EVALUATION_BATCH, IGNORED, Plan, Result, Training, run
+from normbench.engine.state import Snapshot
+from normbench.engine.training import (
+    EVALUATION_BATCH,
+    IGNORED,
+    Keeper,
+    Plan,
+    Result,
+    Training,
+    run,
+)
 
 # Between two looks at a lane, it trains on about so many images, in so many replays at most: long
 # enough for the host to look after the others meanwhile.
@@ -33,7 +42,7 @@ def run_in_stream(
     device: torch.device,
     stream: Stream,
     note: Callable[[str], None],
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Keeper | None = None,
 ) -> Generator[int, None, Result]:
     """Train a run, from graphs if that can be; yields as ``training.run`` does.
 
@@ -90,7 +99,7 @@ class CapturedTraining(Training):
         self.val_labels = data.val.labels[self.val_indices].where(place < count, IGNORED)
         self.val_counter = torch.zeros_like(self.counter)
 
-    def _rate(self, number: Tensor, values) -> tuple[Tensor, Tensor, Tensor]:
+    def _rate(self, number: Tensor, values: np.ndarray | None) -> tuple[Tensor, Tensor, Tensor]:
         table = number.new_zeros(self.steps_per_epoch)
         return number.view(1), table, torch.as_tensor(values)
 
@@ -176,8 +185,7 @@ class CapturedTraining(Training):
             for name, buffer in self.model.named_buffers():
                 if buffers.get(name) != buffer.data_ptr():
                     raise NotCapturable(f"a layer replaces its buffer {name}, not its values")
-            start.restore()
-        self.parameters.clear_gradients()
+            start.restore(keep_memory=True)
 
     def train_on(self, batches: Tensor) -> Iterator[int]:
         steps, unroll = len(batches), self.unroll
@@ -202,45 +210,6 @@ class CapturedTraining(Training):
         self.val_counter.zero_()
         for _ in range(len(self.val_indices)):
             self.replay_evaluation()
-
-
-class Snapshot:
-    """Everything that a step changes, as it is now."""
-
-    def __init__(self, training: CapturedTraining):
-        self.training = training
-        self.tensors = [(tensor, tensor.detach().clone()) for tensor in self._changing()]
-        self.scaler = training.scaler.state_dict()
-        self.random = torch.get_rng_state(), self._device_random_state()
-
-    def restore(self) -> None:
-        """Bring it back, in place. State that the optimizer has made since becomes zeros."""
-        known = {tensor for tensor, _ in self.tensors}
-        with torch.no_grad():
-            for tensor, value in self.tensors:
-                tensor.copy_(value)
-            for tensor in self._optimizer_state():
-                if tensor not in known:
-                    tensor.zero_()
-        self.training.scaler.load_state_dict(self.scaler)
-        torch.set_rng_state(self.random[0])
-        if self.random[1] is not None:
-            torch.cuda.set_rng_state(self.random[1])
-
-    def _changing(self) -> Iterator[Tensor]:
-        t = self.training
-        yield from (t.counter, t.val_counter, t.metrics.loss, t.metrics.right)
-        yield from t.parameters.tensors
-        yield from t.model.parameters()
-        yield from t.model.buffers()
-        yield from self._optimizer_state()
-
-    def _optimizer_state(self) -> Iterator[Tensor]:
-        for state in self.training.optimizer.state.values():
-            yield from (value for value in state.values() if isinstance(value, Tensor))
-
-    def _device_random_state(self) -> Tensor | None:
-        return torch.cuda.get_rng_state() if self.training.device.type == "cuda" else None
 
 
 def _reason(error: Exception) -> str:

@@ -56,6 +56,11 @@ class FlatParameters:
 
     Attributes:
         tensors: what an optimizer has to update: one parameter (numbers,), its gradient allocated.
+        params: the model's that are views of it, or copies of views.
+        gradients: for each of their dtypes, the parameters, and where in the flat gradient theirs
+            belong.
+        masters, copies: views of the flat parameter, and the parameters in half precision that are
+            their copies.
     """
 
     def __init__(self, model: nn.Module, half: torch.dtype | None = None):
@@ -88,12 +93,12 @@ class FlatParameters:
 
     def collect_gradients(self) -> None:
         for params, targets in self.gradients:
-            made = [p.grad for p in params]
-            if any(gradient is None for gradient in made):  # a parameter this step did not use
-                for gradient, target in zip(made, targets, strict=True):
-                    target.zero_() if gradient is None else target.copy_(gradient)
-            else:
+            made = [p.grad for p in params if p.grad is not None]
+            if len(made) == len(params):
                 torch._foreach_copy_(targets, made)
+            else:  # there are parameters that this step did not use
+                for p, target in zip(params, targets, strict=True):
+                    target.zero_() if p.grad is None else target.copy_(p.grad)
 
     def refresh_copies(self) -> None:
         if self.copies:

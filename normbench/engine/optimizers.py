@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -86,8 +87,8 @@ class Ranger(torch.optim.Optimizer):
                 self._move_to_device(group, steps)
 
     @torch.no_grad()
-    def step(self, closure=None):
-        """Update every parameter once from its ``grad``."""
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """Update every parameter once from its ``grad``; returns what closure does, if given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -96,10 +97,10 @@ class Ranger(torch.optim.Optimizer):
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    update(p, group)
+                    update(p, p.grad, group)
         return loss
 
-    def _update(self, parameter: Tensor, group: dict) -> None:
+    def _update(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[parameter]
         if not state:
             state["step"] = 0
@@ -114,9 +115,9 @@ class Ranger(torch.optim.Optimizer):
             r = math.sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
         lookahead_moves = group["lookahead_steps"] and t % group["lookahead_steps"] == 0
 
-        for p, g, m, v, slow in _blocks(
-            parameter, parameter.grad, state["m"], state["v"], state.get("slow")
-        ):
+        moments = state["m"], state["v"]
+        slow_weights = [state["slow"]] if "slow" in state else []
+        for p, g, m, v, *slow in _blocks(parameter, gradient, *moments, *slow_weights):
             if group["weight_decay"]:
                 p.mul_(1 - lr * group["weight_decay"])
             m.lerp_(g, 1 - b1)
@@ -128,15 +129,15 @@ class Ranger(torch.optim.Optimizer):
             else:
                 p.add_(m, alpha=-lr / bias1)
             if lookahead_moves:
-                p.copy_(slow.lerp_(p, group["lookahead_pull"]))
+                p.copy_(slow[0].lerp_(p, group["lookahead_pull"]))
 
-    def _add_moments(self, state: dict, p: Tensor, group: dict) -> None:
+    def _add_moments(self, state: dict[str, Any], p: Tensor, group: dict[str, Any]) -> None:
         state["m"] = torch.zeros_like(p)
         state["v"] = torch.zeros_like(p)
         if group["lookahead_steps"]:
             state["slow"] = p.detach().clone()
 
-    def _move_to_device(self, group: dict, steps: int) -> None:
+    def _move_to_device(self, group: dict[str, Any], steps: int) -> None:
         """Put where the parameters are all that ``_update_on_device`` reads."""
         device = group["params"][0].device
         group["lr"] = torch.tensor(group["lr"], dtype=torch.float64, device=device)
@@ -146,7 +147,7 @@ class Ranger(torch.optim.Optimizer):
             state["step"] = torch.zeros(1, dtype=torch.int64, device=device)
             self._add_moments(state, p, group)
 
-    def _update_on_device(self, p: Tensor, group: dict) -> None:
+    def _update_on_device(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state, b1 = self.state[p], group["betas"][0]
         row = group["table"].index_select(0, state["step"])[0]
         if isinstance(b1, Tensor):
@@ -155,15 +156,15 @@ class Ranger(torch.optim.Optimizer):
         grad_scale = getattr(self, "grad_scale", None)
         update = ranger_update.for_parameter(p)
         moments = state["m"], state["v"], state.get("slow")
-        update(p, p.grad, *moments, group["lr"], row, grad_scale, found_inf)
+        update(p, gradient, *moments, group["lr"], row, grad_scale, found_inf)
         state["step"].add_(1 if found_inf is None else found_inf == 0)
 
 
-def _blocks(p: Tensor, *others: Tensor | None) -> Iterator[tuple[Tensor, ...]]:
-    """Views of a parameter and of what belongs to it, a block at a time."""
-    if p.dim() != 1 or p.numel() <= BLOCK:
-        yield p, *others
+def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Views of a parameter and of what belongs to it, all of one shape, a block at a time."""
+    count = tensors[0].numel()
+    if tensors[0].dim() != 1 or count <= BLOCK:
+        yield tensors
         return
-    for start in range(0, p.numel(), BLOCK):
-        piece = slice(start, start + BLOCK)
-        yield p[piece], *(None if t is None else t[piece] for t in others)
+    for start in range(0, count, BLOCK):
+        yield tuple(tensor[start : start + BLOCK] for tensor in tensors)

@@ -34,9 +34,10 @@ def update_by_kernel(
 
 @triton.jit
 def _update(
-    p_ptr, g_ptr, m_ptr, v_ptr, slow_ptr, lr_ptr, row_ptr, scale_ptr, found_inf_ptr, count,
-    LOOKAHEAD: tl.constexpr, SCALED: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    p_ptr: tl.tensor, g_ptr: tl.tensor, m_ptr: tl.tensor, v_ptr: tl.tensor, slow_ptr: tl.tensor,
+    lr_ptr: tl.tensor, row_ptr: tl.tensor, scale_ptr: tl.tensor, found_inf_ptr: tl.tensor,
+    count: tl.tensor, LOOKAHEAD: tl.constexpr, SCALED: tl.constexpr, BLOCK: tl.constexpr,
+) -> None:  # fmt: skip
     # the columns of ranger_update's table
     rest1 = tl.load(row_ptr).to(tl.float32)
     bias1 = tl.load(row_ptr + 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ ROOT, FLOOR = 6, 7  # the denominator is ROOT sqrt(v) + FLOOR
 PULL, MOVES = 8, 9  # how far the slow weights move, whether they move
 
 
-def coefficients(group: dict, steps: int) -> Tensor:
+def coefficients(group: dict[str, Any], steps: int) -> Tensor:
     """The table (steps, 10), float64, of a parameter group's settings."""
     (b1, b2), every = group["betas"], group["lookahead_steps"]
     t = torch.arange(1, steps + 1, dtype=torch.float64)
@@ -85,6 +86,7 @@ def update_by_operators(
     changed = [p, m, v] if slow is None else [p, m, v, slow]
     if found_inf is not None:
         before = [tensor.clone() for tensor in changed]
+    if grad_scale is not None:
         g = g / grad_scale
 
     p.mul_(1 - lr * decay)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from normbench.data.dataset import Dataset, Split
 from normbench.engine.augmentation import Augmentation
-from normbench.engine.checkpoint import Checkpoint
 from normbench.engine.flat import (
     ELEMENTWISE,
     FlatParameters,
@@ -41,11 +40,17 @@ Returned = TypeVar("Returned")
 class Plan:
     """Everything that decides a run's outcome besides the data.
 
-    model: makes a fresh network from torch's global random state.
-    optimizer: (list of parameters, lr=, more settings=) -> optimizer.
-    schedule: (steps, lr) -> Schedule.
-    mean, std: of the three colours; an input is (image / 255 - mean) / std.
-    augment: none, flip or crop; see Augmentation.
+    Attributes:
+        model: makes a fresh network from torch's global random state.
+        optimizer: (list of parameters, lr=, more settings=) -> optimizer.
+        schedule: (steps, lr) -> Schedule.
+        batch_size: images a step.
+        lr: the learning rate that the schedule is made with.
+        seed: of the network, of the order of the images and of their augmentation.
+        epochs: how many.
+        precision: fp32, bf16 or fp16.
+        mean, std: of the three colours; an input is (image / 255 - mean) / std.
+        augment: none, flip or crop; see Augmentation.
     """
 
     model: Callable[[], nn.Module]
@@ -65,11 +70,12 @@ class Plan:
 class Result:
     """What a run measured.
 
-    epochs: one entry an epoch: train_loss, val_loss, val_accuracy; a diverged run's has only the
-        epochs that it finished with finite losses.
-    status: finished or diverged.
-    train_seconds, evaluation_seconds: wall time of each.
-    images_per_second: while training.
+    Attributes:
+        epochs: one entry an epoch: train_loss, val_loss, val_accuracy; a diverged run's has only
+            the epochs that it finished with finite losses.
+        status: finished or diverged.
+        train_seconds, evaluation_seconds: wall time of each.
+        images_per_second: while training.
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
@@ -80,7 +86,12 @@ class Result:
 
 
 class Metrics:
-    """Sums on the device: of losses, of right answers."""
+    """Sums on the device.
+
+    Attributes:
+        loss: of losses, float64.
+        right: of right answers, int64.
+    """
 
     def __init__(self, device: torch.device):
         self.loss = torch.zeros((), dtype=torch.float64, device=device)
@@ -94,25 +105,49 @@ class Metrics:
 class Training:
     """A run while it trains: its network, optimizer and schedule, and the step that uses them.
 
-    Here the host drives it, step by step. Whatever drives it otherwise runs the same step.
+    Here the host drives it, step by step. Whatever drives it otherwise runs the same step. What an
+    attribute holds is part of the run's state if ``state`` knows its kind.
+
+    Args:
+        plan: what to train.
+        data: both splits, on the device.
+        device: where to train.
+
+    Attributes:
+        plan, data, device: as given.
+        model: the network.
+        steps_per_epoch: how many.
+        schedule: what the optimizer is set to, for every step of the run.
+        half: the dtype that autocast computes in, or None.
+        parameters: how the network's parameters lie in memory.
+        optimizer: what updates them.
+        scaler: of the loss, for fp16.
+        scale, shift: of the three colours, (1, 3, 1, 1), for whole numbers from 0 to 255.
+        shifted: whether shift is anything but 0.
+        order: draws the order of the images.
+        augmentation: transforms them, or None.
+        metrics: sums over the present epoch or evaluation.
+        steps_done: since the run began.
+        half_copies: whether the step reads half-precision copies of the weights.
     """
 
-    half_copies = False  # whether the step reads half-precision copies of the weights
+    half_copies = False
 
     def __init__(self, plan: Plan, data: Dataset, device: torch.device):
         self.plan, self.data, self.device = plan, data, device
         torch.manual_seed(plan.seed)
-        model = plan.model().to(device=device, memory_format=torch.channels_last)
-        self.model: nn.Module = model
+        self.model = plan.model().to(device).to(memory_format=torch.channels_last)
         self.steps_per_epoch = len(data.train.labels) // plan.batch_size
         self.schedule = plan.schedule(self.steps_per_epoch * plan.epochs, plan.lr)
         self.half = AUTOCAST[plan.precision]
 
-        kind = type(plan.optimizer(list(model.parameters()), lr=plan.lr)).__name__
-        if kind in ELEMENTWISE and can_share_a_tensor(model):
-            self.parameters = FlatParameters(model, self.half if self.half_copies else None)
+        kind = type(plan.optimizer(list(self.model.parameters()), lr=plan.lr)).__name__
+        self.parameters: FlatParameters | SeparateParameters
+        if kind in ELEMENTWISE and can_share_a_tensor(self.model):
+            half = self.half if self.half_copies else None
+            self.parameters = FlatParameters(self.model, half)
         else:
-            self.parameters = SeparateParameters(model)
+            self.parameters = SeparateParameters(self.model)
         self.optimizer = self.make_optimizer()
 
         self.scaler = torch.amp.GradScaler(device.type, enabled=plan.precision == "fp16")
@@ -238,7 +273,17 @@ class Training:
         self.metrics.right += (logits.argmax(1) == labels).sum()
 
 
-def run(training: Training, checkpoint: Checkpoint | None = None) -> Generator[int, None, Result]:
+class Keeper(Protocol):
+    """What keeps a run's state between epochs, as a Checkpoint does."""
+
+    def save(self, training: Training, result: Result, seconds: float) -> None:
+        """Keep the state after an epoch that took so many seconds."""
+
+    def restore(self, training: Training, result: Result) -> None:
+        """Bring a run that has not begun, and its result, to what was kept, if anything was."""
+
+
+def run(training: Training, checkpoint: Keeper | None = None) -> Generator[int, None, Result]:
     """Train a run from its first step, or its checkpoint, to its last evaluation.
 
     Yields:
@@ -277,7 +322,7 @@ def train(
     data: Dataset,
     device: torch.device,
     report: Callable[[int], Any] = lambda steps: None,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Keeper | None = None,
 ) -> Result:
     """Train one run from its first step, or its checkpoint, to its last evaluation.
 
