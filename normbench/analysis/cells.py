@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,8 @@ from normbench.store.keys import stable
 from normbench.store.records import Record
 
 Settings = Mapping[str, Any]
+
+REFERRED_TO = ("model", "probe")  # what a probe's settings may refer to
 
 
 @dataclass(frozen=True)
@@ -154,8 +157,14 @@ def probed_settings(settings: Settings, own: Settings) -> dict[str, Any]:
         own: what the probe sets of them; may refer to the run's, such as ``${model}``.
     """
     whole = {**settings, **own}
-    resolved = _plain({"model": whole["model"], "probe": whole["probe"]}, resolve=True)
-    return stable(whole | {"probe": resolved["probe"]})
+    return stable(whole | {"probe": _resolved(canonical({k: whole[k] for k in REFERRED_TO}))})
+
+
+@cache  # of few probes and models, asked for with every norm
+def _resolved(config: str) -> dict[str, Any]:
+    """The probe's settings in a config, given as JSON, with what they refer to in place."""
+    probe: dict[str, Any] = _plain(json.loads(config), resolve=True)["probe"]
+    return probe
 
 
 def _plain(config: Any, resolve: bool = False) -> Any:
