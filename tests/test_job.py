@@ -6,7 +6,6 @@ It is taken as meant, or one line names it.
 import json
 import os
 from dataclasses import FrozenInstanceError
-from functools import cache
 
 import pytest
 from command_line import ONE_RUN, TINY
@@ -43,7 +42,6 @@ VALUES = st.one_of(
 )
 
 
-@cache
 def every_setting():
     """Whatever a user may type: groups, nodes and leaves of the config, and what there is not."""
 

@@ -1,17 +1,15 @@
 """The default protocol: frozen, explained, and the one that the calibration chose."""
 
 import re
-from pathlib import Path
 
 from made_up import settings
 
 from normbench.analysis.differences import flat
-
-CONFIGS = Path(__file__).parents[1] / "normbench" / "configs"
+from normbench.places import config_folder
 
 
 def test_each_setting_of_the_protocol_says_where_it_is_from():
-    explained = re.sub(r"\n\s*#? *", " ", (CONFIGS / "protocol.yaml").read_text())
+    explained = re.sub(r"\n\s*#? *", " ", (config_folder() / "protocol.yaml").read_text())
     default = flat({k: v for k, v in settings()["cnn4", "none"].items() if k != "norm"})
     for key in default:
         part, _, setting = key.partition(".")

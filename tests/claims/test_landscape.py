@@ -7,7 +7,11 @@ from normbench.claims.evidence import Evidence
 from normbench.claims.landscape import CLAIMS
 from normbench.claims.rules import CONTRADICTED, NOT_MEASURED, SUPPORTED, UNDECIDED
 
-SHIFT, SMOOTH, RATES, COST = CLAIMS
+NAMED = {claim.name: claim for claim in CLAIMS}
+SHIFT = NAMED["covariate_shift_is_not_smaller_with_batchnorm"]
+SMOOTH = NAMED["batchnorm_smooths_the_landscape"]
+RATES = NAMED["batchnorm_allows_ten_times_the_learning_rate"]
+COST = NAMED["batchnorm_costs_10_to_15_percent_of_the_time"]
 SEEDS = -1, 0, 1  # what sets runs of a cell apart
 TRIED = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 

@@ -8,7 +8,13 @@ from normbench.claims.evidence import Evidence
 from normbench.claims.rules import CONTRADICTED, NOT_MEASURED, SUPPORTED, UNDECIDED
 from normbench.claims.training import CLAIMS
 
-STEADIER, RUNNING, STATISTICS, GROWING, STANDARDIZED, NOISE = CLAIMS
+NAMED = {claim.name: claim for claim in CLAIMS}
+STEADIER = NAMED["gradients_are_steadier_with_batchnorm"]
+RUNNING = NAMED["running_batchnorm_has_batchnorm_gradients_but_trains_worse"]
+STATISTICS = NAMED["gradients_through_statistics_matter_more_than_affine"]
+GROWING = NAMED["activations_grow_without_a_norm"]
+STANDARDIZED = NAMED["ws_gradients_peak_then_level"]
+NOISE = NAMED["noise_leaves_the_benefit_of_batchnorm"]
 STEPS = np.arange(200)
 SEEDS = -1, 0, 1  # what sets runs of a cell apart
 

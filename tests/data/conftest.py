@@ -1,15 +1,12 @@
 """Tiny datasets on disk, and Imagenette itself where a copy is at hand."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
 from normbench.data.load import load_dataset
-
-CONFIGS = Path(__file__).parents[2] / "normbench" / "configs" / "data"
+from normbench.places import config_folder
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +20,9 @@ def home(tmp_path_factory, monkeypatch):
 
 
 def read_config(name: str, **changes) -> dict:
-    config = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"), resolve=True)
+    config = OmegaConf.to_container(
+        OmegaConf.load(config_folder() / "data" / f"{name}.yaml"), resolve=True
+    )
     return config | changes
 
 

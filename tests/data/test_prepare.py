@@ -1,13 +1,12 @@
 """Images are decoded once, exactly as one would by hand, into a file that can be trusted."""
 
 import logging
+import multiprocessing
 import os
+import resource
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,12 @@ import torch
 from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, Resize
 
+from normbench.data import cache
 from normbench.data.load import load_dataset
 from normbench.data.prepare import fit_image
 from normbench.errors import UserError
 
-REPOSITORY = Path(__file__).parents[2]
+FORK = multiprocessing.get_context("fork")  # quick; nothing here minds
 
 
 @pytest.fixture
@@ -40,19 +40,10 @@ def decoded(settings) -> int:
     return len(calls)
 
 
-def in_another_process(code: str, settings) -> subprocess.Popen:
-    head = f"""
-        from normbench.data import cache
-        from normbench.data.load import load_dataset
-        settings = {settings!r}
-    """
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(head) + textwrap.dedent(code)],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def in_another_process(function, *arguments) -> multiprocessing.Process:
+    process = FORK.Process(target=function, args=arguments)
+    process.start()
+    return process
 
 
 # --- pixels -------------------------------------------------------------------------------------
@@ -170,47 +161,45 @@ def test_a_damaged_file_is_prepared_again_with_a_notice(settings, caplog, where)
     assert decoded(settings) == 0
 
 
+def prepare_and_pause(settings, about_to_finish):
+    def pause(file):
+        about_to_finish.set()
+        signal.pause()
+
+    cache.os.fsync = pause
+    load_dataset(settings)
+
+
 def test_a_killed_preparation_leaves_nothing_behind(settings):
-    killed = in_another_process(
-        """
-        import time
-        def pause(file):
-            print("about to finish", flush=True)
-            time.sleep(600)
-        cache.os.fsync = pause
-        load_dataset(settings)
-        """,
-        settings,
-    )
-    assert killed.stdout.readline() == "about to finish\n", killed.stderr.read()
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    about_to_finish = FORK.Event()
+    killed = in_another_process(prepare_and_pause, settings, about_to_finish)
+    assert about_to_finish.wait(60)
+    killed.kill()
+    killed.join()
     assert set(cached(settings)) == {".normbench.tmp", ".normbench.lock"}
     assert decoded(settings) == 6
     assert len(cached(settings)) == 2
     assert all(name.endswith(".safetensors") for name in cached(settings))
 
 
+def load_and_tell(settings, ready, answers):
+    calls = []
+    ready.set()
+    data = load_dataset(settings, lambda *call: calls.append(call))
+    answers.put((len(calls), data.digest))
+
+
 def test_two_processes_at_once_prepare_once(settings):
-    other = None
+    ready, answers, others = FORK.Event(), FORK.Queue(), []
 
     def start_another(done, total, what):
-        nonlocal other
-        if other is None:
-            other = in_another_process(
-                """
-                calls = []
-                print("ready", flush=True)
-                data = load_dataset(settings, lambda *call: calls.append(call))
-                print(len(calls), data.digest)
-                """,
-                settings,
-            )
-            assert other.stdout.readline() == "ready\n", other.stderr.read()
+        if not others:
+            others.append(in_another_process(load_and_tell, settings, ready, answers))
+            assert ready.wait(60)
 
     here = load_dataset(settings, start_another)
-    out, err = other.communicate(timeout=60)
-    assert out.split() == ["0", here.digest], err
+    assert answers.get(timeout=60) == (0, here.digest)
+    others[0].join()
 
 
 def test_a_cache_folder_that_cannot_be_made_is_named(settings, tmp_path):
@@ -220,22 +209,26 @@ def test_a_cache_folder_that_cannot_be_made_is_named(settings, tmp_path):
 
 
 def test_a_full_disk_is_a_clear_error_and_leaves_no_partial_file(settings):
-    limited = in_another_process(
-        """
-        import resource
-        from normbench.errors import UserError
-        resource.setrlimit(resource.RLIMIT_FSIZE, (700, 700))
-        try:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (700, limits[1]))
+    try:
+        with pytest.raises(UserError, match="^cannot write .*data.cache") as error:
             load_dataset(settings)
-        except UserError as error:
-            print(error)
-        """,
-        settings,
-    )
-    out, err = limited.communicate(timeout=60)
-    assert out.startswith("cannot write") and "data.cache" in out, out + err
-    assert out.count("\n") == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(error.value)
     assert cached(settings) == {}
+
+
+def read_as_another_user(settings, answers):
+    filled = load_dataset(settings)
+    os.setuid(65534)
+    answers.put(os.access(settings["cache"], os.W_OK))
+    answers.put(load_dataset(settings).digest == filled.digest)
+    try:
+        load_dataset(settings | {"fit": "squish"})
+    except UserError as error:
+        answers.put(str(error))
 
 
 @pytest.mark.skipif(
@@ -245,24 +238,14 @@ def test_a_filled_cache_may_be_read_only(settings, folder):
     with tempfile.TemporaryDirectory() as place:
         os.chmod(place, 0o755)  # unlike pytest's folders, open to others
         shutil.copytree(folder, f"{place}/pets")
-        reader = in_another_process(
-            """
-            import os
-            filled = load_dataset(settings)
-            os.setuid(65534)
-            assert not os.access(settings["cache"], os.W_OK)
-            print(load_dataset(settings).digest == filled.digest)
-            try:
-                load_dataset(settings | {"fit": "squish"})
-            except Exception as error:
-                print(type(error).__name__, error)
-            """,
-            settings | {"root": f"{place}/pets", "cache": f"{place}/cache"},
-        )
-        out, err = reader.communicate(timeout=60)
-    opened, refused = out.splitlines() or ["", err]
-    assert opened == "True", err
-    assert refused.startswith("UserError cannot write to the cache folder")
+        opened = settings | {"root": f"{place}/pets", "cache": f"{place}/cache"}
+        answers = FORK.SimpleQueue()
+        reader = in_another_process(read_as_another_user, opened, answers)
+        reader.join()
+        assert reader.exitcode == 0
+        writable, same, refusal = (answers.get() for _ in range(3))
+    assert same and not writable
+    assert refusal.startswith("cannot write to the cache folder")
 
 
 # --- settings -----------------------------------------------------------------------------------

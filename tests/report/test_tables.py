@@ -6,12 +6,13 @@ import pytest
 from made_up import stored
 
 from normbench.report.tables import norm_table, norm_tables, write_tables
+from normbench.store.records import SCHEMA
 
 
 def record(batch_size=128, lr=0.01, seed=0, accuracy=0.5, loss=1.0, norm="batchnorm", **changes):
     epoch = {"train_loss": 1.0, "val_loss": loss, "val_accuracy": accuracy}
     made = {
-        "schema": 1,
+        "schema": SCHEMA,
         "key": f"{norm}{batch_size}{lr}{seed}".replace(".", ""),
         "config": {
             "data": {"name": "imagenette", "image_size": 64},
