@@ -13,7 +13,7 @@ SEEDS, EPOCHS = 3, 3  # of the cell whose time is told
 def render(result: dict[str, Any]) -> str:
     """Markdown: every contender at every batch size, then how speed grows."""
     config, environment = result["config"], result["environment"]
-    busy = bool(result.get("busy"))
+    busy = result.get("busy")
     parts = [
         f"# {config['model']['name']} with {config['norm']['name']}, "
         f"{config['data']['image_size']} px, {result['precision']}",
@@ -24,7 +24,7 @@ def render(result: dict[str, Any]) -> str:
         "evaluation and start-up, from the measured rates. The last two columns are the shares of "
         "the device's own measured matrix multiplication and memory copying speeds that training "
         "reaches; memory traffic is counted as if nothing were cached, so it can exceed 100%.",
-        *([f"**Not to be trusted: {result['busy']} when this was measured.**"] * busy),
+        *([f"**Not to be trusted: {busy} when this was measured.**"] if busy else []),
         table(
             [line for row in result["rows"] for line in _lines(row, result["images"])],
             ("bs", "trainer", "images/s", "ratio", "evaluation", "cell, s", "start, s",
