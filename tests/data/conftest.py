@@ -20,10 +20,8 @@ def home(tmp_path_factory, monkeypatch):
 
 
 def read_config(name: str, **changes) -> dict:
-    config = OmegaConf.to_container(
-        OmegaConf.load(config_folder() / "data" / f"{name}.yaml"), resolve=True
-    )
-    return config | changes
+    config = OmegaConf.load(config_folder() / "data" / f"{name}.yaml")
+    return OmegaConf.to_container(config, resolve=True) | changes
 
 
 @pytest.fixture

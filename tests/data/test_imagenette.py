@@ -56,7 +56,7 @@ def server(tmp_path, photo, monkeypatch):
 
     handler = partial(Quiet, directory=str(archive.parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
+        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{http.server_port}/{archive.name}"
         checksum = hashlib.md5(archive.read_bytes()).hexdigest()
         monkeypatch.setattr(Imagenette, "_ARCHIVES", {"160px": (url, checksum)})
@@ -197,6 +197,7 @@ def test_a_download_with_a_wrong_checksum_is_not_used(load, root, server):
     assert not (root / "imagenette2-160").exists()
 
 
+@pytest.mark.slow
 def test_the_real_imagenette(real_imagenette):
     root, data = real_imagenette
     assert data.train.images.shape == (9469, 64, 64, 3)
@@ -208,6 +209,7 @@ def test_the_real_imagenette(real_imagenette):
     assert "parachute" in data.classes
 
 
+@pytest.mark.slow
 def test_greyscale_files_of_the_real_imagenette_become_grey_rgb(real_imagenette):
     root, data = real_imagenette
     files = sorted((root / "imagenette2-160/val").rglob("*.JPEG"))
