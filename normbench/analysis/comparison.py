@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from normbench.analysis.calibrations import Calibration, was_fitted
 from normbench.analysis.cells import Cell, Results
 from normbench.analysis.groups import norm_rank
 from normbench.analysis.reference import (
     DECIMALS,
     RUNS,
     ArticleCell,
-    calibrated_on,
     unlike_the_article,
 )
 from normbench.analysis.welch import Estimate, Sample, difference, spearman
@@ -44,22 +44,28 @@ class Row:
     Attributes:
         cell: ours; without records where only the article has it.
         accuracy, loss: of the validation split after the last epoch.
+        calibrated: whether the article's cell decided on the protocol, or was predicted by it; None
+            for protocols that were not chosen by the article's cells (``calibrations``).
     """
 
     cell: Cell
     accuracy: Pair
     loss: Pair
-
-    @property
-    def calibrated(self) -> bool:
-        return calibrated_on(self.cell.model, self.cell.norm)
+    calibrated: bool | None
 
 
-def compare(results: Results, article: Iterable[ArticleCell]) -> list[Row]:
+def compare(
+    results: Results, article: Iterable[ArticleCell], calibration: Calibration | None = None
+) -> list[Row]:
     """Every cell of the results and of the article, in the tables' order.
 
     Of models whose runs are of another kind than the article's (``not_comparable``), its cells are
     left out.
+
+    Args:
+        results: ours.
+        article: its cells.
+        calibration: whose results they are; None: to be found by their settings.
     """
     left_out = not_comparable(results)
     theirs = {(c.model, c.norm, c.batch_size, c.lr): c for c in article if c.model not in left_out}
@@ -68,7 +74,14 @@ def compare(results: Results, article: Iterable[ArticleCell]) -> list[Row]:
         results.cells.keys() | theirs.keys(),
         key=lambda k: (models.index(k[0]), norm_rank(k[1]), -k[2], -k[3]),
     )
-    return [_row(results.cells.get(key) or Cell(*key, seeds=()), theirs.get(key)) for key in keys]
+    if calibration:
+        fitted = {place: calibration.fitted(*place) for place in results.settings}
+    else:
+        fitted = {place: was_fitted(of) for place, of in results.settings.items()}
+    return [
+        _row(results.cells.get(key) or Cell(*key, seeds=()), theirs.get(key), fitted.get(key[:2]))
+        for key in keys
+    ]
 
 
 def not_comparable(results: Results) -> dict[str, list[str]]:
@@ -77,7 +90,7 @@ def not_comparable(results: Results) -> dict[str, list[str]]:
     return {model: reasons for model, reasons in found.items() if reasons}
 
 
-def _row(cell: Cell, article: ArticleCell | None) -> Row:
+def _row(cell: Cell, article: ArticleCell | None, calibrated: bool | None) -> Row:
     accuracy = loss = None
     if article:
         accuracy = _published(article.accuracy_mean, article.accuracy_std)
@@ -87,6 +100,7 @@ def _row(cell: Cell, article: ArticleCell | None) -> Row:
         cell,
         Pair(cell.accuracy, accuracy, difference(cell.accuracy, accuracy)),
         Pair(cell.loss, loss, log_ratio),
+        calibrated,
     )
 
 

@@ -9,15 +9,12 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from normbench.analysis.cells import Results
-from normbench.analysis.comparison import (
-    ENOUGH_TO_RANK,
-    Pair,
-    Row,
-    not_comparable,
-    rank_correlations,
-)
+from normbench.analysis.comparison import Pair, Row, not_comparable
 from normbench.drawing.captions import looked_at
 from normbench.drawing.text import filled, table
+from normbench.report.pairs import AGREEMENT, KINDS, cell_table, mark, ranks, summary
+
+FITTED = "ᶜ"  # marks a cell that decided on the protocol
 
 
 def markdown(results: Results, rows: Sequence[Row]) -> str:
@@ -26,8 +23,8 @@ def markdown(results: Results, rows: Sequence[Row]) -> str:
     for model in results.records:
         parts += _at_a_glance(model, [row for row in rows if row.cell.model == model])
     if any(row.accuracy.apart for row in rows):
-        parts += ["## In sum", _summary(rows), *map(filled, _in_words(rows))]
-        parts += ["## Ranks of norms within a cell", *_ranks(rows)]
+        parts += ["## In sum", summary(_kinds(rows)), *map(filled, _in_words(rows))]
+        parts += ["## Ranks of norms within a cell", *ranks(rows)]
     else:
         parts += ["No cell has a number of ours and of the article's: there is nothing to compare."]
     left_out = not_comparable(results)
@@ -50,55 +47,47 @@ def _at_a_glance(model: str, rows: Sequence[Row]) -> Iterable[str]:
     places = list(dict.fromkeys((row.cell.batch_size, row.cell.lr) for row in rows))
     lines: dict[str, dict[tuple[int, float], str]] = {}
     for row in rows:
-        ours, article = row.accuracy.ours, row.accuracy.article
-        shown = f"{ours.mean:.2f}" if ours else "–"
-        if article:
-            mark = f" {_mark(row.accuracy)}" if ours else ""
-            shown += f" ({article.mean:.2f}){mark}"
-        lines.setdefault(row.cell.norm, {})[row.cell.batch_size, row.cell.lr] = shown
+        lines.setdefault(row.cell.norm, {})[row.cell.batch_size, row.cell.lr] = _in_short(row)
     yield f"## {model} at a glance"
     yield table(
         [(norm, *(of.get(place, "") for place in places)) for norm, of in lines.items()],
         ("norm", *(f"{size} / {lr:g}" for size, lr in places)),
         "l" * (1 + len(places)),
     )
-    yield filled(
-        "Accuracy by batch size / learning rate"
-        + (
-            "; in brackets the article's, and whether ours can be told apart from it (✗) or not "
-            "(✓)."
-            if any(row.accuracy.article for row in rows)
-            else "."
+    words = ["Accuracy by batch size / learning rate"]
+    if any(row.accuracy.article for row in rows):
+        words.append(
+            "in brackets the article's, and whether ours can be told apart from it (✗) or not (✓)"
         )
-    )
+    if any(row.calibrated and row.accuracy.apart for row in rows):
+        words.append(
+            f"{FITTED}: the protocol was chosen by this cell, so that to agree there proves nothing"
+        )
+    yield filled(f"{'; '.join(words)}.")
 
 
-def _summary(rows: Sequence[Row]) -> str:
+def _in_short(row: Row) -> str:
+    ours, article = row.accuracy.ours, row.accuracy.article
+    shown = f"{ours.mean:.2f}" if ours else "–"
+    if article:
+        shown += f" ({article.mean:.2f})"
+    if article and ours:
+        shown += f" {mark(row.accuracy)}{FITTED if row.calibrated else ''}"
+    return shown
+
+
+def _kinds(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """What to sum up: of each model what was calibrated on and what was predicted, and all."""
     kinds = [
         (
             f"{model}, {what}",
             [r for r in rows if (r.cell.model, r.calibrated) == (model, calibrated)],
         )
         for model in dict.fromkeys(row.cell.model for row in rows)
-        for calibrated, what in ((True, "calibrated on"), (False, "predicted"))
+        for calibrated, what in KINDS.items()
     ]
     kinds = [(name, of) for name, of in kinds if any(row.accuracy.apart for row in of)]
-    if len(kinds) > 1:
-        kinds.append(("all", list(rows)))
-    lines = []
-    for name, of in kinds:
-        lines.append((name, "accuracy", *_in_sum([row.accuracy for row in of])))
-        lines.append(("", "log loss", *_in_sum([row.loss for row in of])))
-    return table(lines, ("cells", "", "agree", "mean", "largest"), "llrrr")
-
-
-def _in_sum(pairs: Sequence[Pair]) -> tuple[str, str, str]:
-    """How many agree, mean and largest absolute difference."""
-    apart = [abs(pair.apart.value) for pair in pairs if pair.apart]
-    if not apart:
-        return ("–",) * 3
-    agree = sum(pair.agrees for pair in pairs)
-    return f"{agree} of {len(apart)}", f"{statistics.fmean(apart):.3f}", f"{max(apart):.3f}"
+    return [*kinds, ("all", list(rows))] if len(kinds) > 1 else kinds
 
 
 def _in_words(rows: Sequence[Row]) -> Iterable[str]:
@@ -125,11 +114,7 @@ def _in_words(rows: Sequence[Row]) -> Iterable[str]:
         yield f"Cells of the article's that were not run here: {len(not_run)}."
     if diverged:
         yield f"Cells of the article's that diverged here: {', '.join(diverged)}."
-    yield (
-        "A cell agrees (✓) where the 95% interval of the difference holds 0: Welch's t on means "
-        "and standard deviations, with the article's rounding to two decimals as a further error. "
-        "Losses are compared as logarithms; a ratio is ours over the article's."
-    )
+    yield AGREEMENT
     yield (
         f"What that can tell: in half of the cells, spreads being what they are, a difference in "
         f"accuracy passes for agreement up to {passing['accuracy']:.2f}"
@@ -141,35 +126,6 @@ def _in_words(rows: Sequence[Row]) -> Iterable[str]:
         + ". So agreement means not told apart by so few runs, not equal; and about one in "
         "twenty cells that are equal is called different (✗) by chance."
     )
-
-
-def _ranks(rows: Sequence[Row]) -> Iterable[str]:
-    of_all = rank_correlations(rows)
-    of_predicted = rank_correlations(row for row in rows if not row.calibrated)
-    if all(correlation is None for _, correlation in of_all.values()):
-        most = max(norms for norms, _ in of_all.values())
-        yield filled(
-            f"Not enough norms to correlate: {most} of a cell have both numbers, and it takes "
-            f"{ENOUGH_TO_RANK}."
-        )
-        return
-    lines = []
-    for cell, (norms, correlation) in of_all.items():
-        model, batch_size, lr = cell
-        few, of_few = of_predicted.get(cell, (0, None))
-        ranks = (str(norms), _correlation(correlation), str(few), _correlation(of_few))
-        lines.append((model, str(batch_size), f"{lr:g}", *ranks))
-    yield table(
-        lines, ("model", "bs", "lr", "norms", "Spearman", "predicted", "Spearman"), "lrrrrrr"
-    )
-    yield filled(
-        "Spearman's rank correlation of mean accuracies, ours and the article's: of all norms, and "
-        f"of those that the protocol was not calibrated on. From {ENOUGH_TO_RANK} norms on."
-    )
-
-
-def _correlation(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.2f}"
 
 
 def _model(model: str, rows: Sequence[Row], compared: bool) -> Iterable[str]:
@@ -185,13 +141,9 @@ def _model(model: str, rows: Sequence[Row], compared: bool) -> Iterable[str]:
         if not run and not published:
             unknown.append(norm)
             continue
-        kind = "calibrated on" if of_norm[0].calibrated else "predicted"
+        kind = KINDS[of_norm[0].calibrated]
         yield f"## {model}, {norm} ({kind if published else nothing})"
-        yield table(
-            [_line(row) for row in of_norm],
-            ("bs", "lr", "Accuracy", "article's", "difference", "Loss", "article's", "ratio"),
-            "rrllllll",
-        )
+        yield cell_table(of_norm)
         caveats = [
             f"bs={row.cell.batch_size} lr={row.cell.lr:g}: {row.cell.caveat}"
             for row in of_norm
@@ -202,26 +154,6 @@ def _model(model: str, rows: Sequence[Row], compared: bool) -> Iterable[str]:
     if unknown:
         yield f"## {model}, not run here and {nothing}"
         yield filled(f"{', '.join(unknown)}.")
-
-
-def _line(row: Row) -> tuple[str, ...]:
-    cell, accuracy, loss = row.cell, row.accuracy, row.loss
-    missing = "diverged" if cell.records else "not run"
-    apart = ratio = ""
-    if accuracy.apart:
-        value = round(accuracy.apart.value, 2) + 0.0  # no -0.00
-        apart = f"{value:+.2f} ± {accuracy.apart.half_width:.2f} {_mark(accuracy)}"
-    if loss.apart:
-        ratio = f"{math.exp(loss.apart.value):.2f} {_mark(loss)}"
-    return (
-        *(str(cell.batch_size), f"{cell.lr:g}"),
-        *(str(accuracy.ours or missing), str(accuracy.article or "–"), apart),
-        *(str(loss.ours or missing), str(loss.article or "–"), ratio),
-    )
-
-
-def _mark(pair: Pair) -> str:
-    return "✓" if pair.agrees else "✗"
 
 
 def as_csv(rows: Iterable[Row]) -> str:
@@ -247,7 +179,7 @@ def as_csv(rows: Iterable[Row]) -> str:
         writer.writerow(
             [
                 *(cell.model, cell.norm, cell.batch_size, f"{cell.lr:g}"),
-                *("yes" if row.calibrated else "no", finished, len(cell.records) - finished),
+                *(_yes_or_no(row.calibrated), finished, len(cell.records) - finished),
                 *_values(row.accuracy),
                 *_values(row.loss),
             ]
@@ -260,5 +192,9 @@ def _values(pair: Pair) -> list[str]:
         *((sample and sample.mean, sample and sample.std) for sample in (pair.ours, pair.article)),
         (pair.apart and pair.apart.value, pair.apart and pair.apart.half_width),
     ]
-    agrees = ("yes" if pair.agrees else "no") if pair.apart else ""
+    agrees = _yes_or_no(pair.agrees if pair.apart else None)
     return [*("" if n is None else f"{n:.4f}" for pair in numbers for n in pair), agrees]
+
+
+def _yes_or_no(value: bool | None) -> str:
+    return {True: "yes", False: "no", None: ""}[value]

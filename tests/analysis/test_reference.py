@@ -21,11 +21,14 @@ def test_the_cells_are_those_of_the_file_and_plausible():
         assert (cell.accuracy_std or 0) >= 0 and (cell.loss_std or 0) >= 0
 
 
-def test_the_twelve_cells_to_calibrate_on_are_there():
-    cells = [c for c in reference.article_cells() if reference.calibrated_on(c.model, c.norm)]
-    assert len(cells) == 12 and {c.model for c in cells} == {"cnn4"}
-    assert not reference.calibrated_on("cnn4", "groupnorm")
-    assert not reference.calibrated_on("resnet18", "none")
+def test_all_of_its_cells_of_the_4_layer_network_are_there():
+    cells = reference.article_cells()
+    assert len(cells) == 28 and {c.model for c in cells} == {"cnn4"}
+    norms = set(reference.article_norms()) - {"ws_groupnorm"}
+    points = {(bs, lr) for bs in (128, 2) for lr in (0.01, 0.001)}
+    assert {(c.norm, c.batch_size, c.lr) for c in cells} == {
+        (n, *at) for n in norms for at in points
+    }
 
 
 @pytest.fixture

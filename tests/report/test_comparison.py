@@ -72,10 +72,29 @@ def test_at_a_glance_each_norm_has_one_line():
         if line.startswith("|")
     }
     assert cells["norm"] == [f"{size} / {lr:g}" for size, lr in CELLS]
-    assert cells["none"] == ["0.48 (0.47) ✓", "0.60 (0.47) ✗", "–", "–"]
+    assert cells["none"] == ["0.48 (0.47) ✓ᶜ", "0.60 (0.47) ✗ᶜ", "–", "–"]
     assert cells["groupnorm"] == ["0.52", "–", "–", "–"]
     assert cells["layernorm"] == ["– (0.47)", "–", "–", "–"]
+    assert "ᶜ: the protocol was chosen by this cell" in " ".join(glance.split())
     assert "resnet18 at a glance" not in text
+
+
+def test_at_a_glance_only_what_was_calibrated_on_is_marked():
+    predicted = results(runs("groupnorm", accuracy=0.478))
+    text = markdown(predicted, compare(predicted, [article("groupnorm")]))
+    assert "0.48 (0.47) ✓ " in text and "ᶜ" not in text
+
+
+def test_of_a_protocol_that_was_never_calibrated_nothing_is_called_so_nor_predicted():
+    sgd = ("optimizer=sgd",)
+    found = results(runs("none", protocol=sgd) + runs("groupnorm", protocol=sgd), protocol=sgd)
+    rows = compare(found, [article(), article("groupnorm")])
+    assert {row.calibrated for row in rows} == {None}
+    text = markdown(found, rows)
+    assert "ᶜ" not in text and "predicted" not in text and "calibrated" not in text
+    assert "cnn4, none (compared)" in text
+    one = next(csv.DictReader(io.StringIO(as_csv(rows))))
+    assert one["calibrated_on"] == ""
 
 
 def test_cells_that_diverged_or_are_incomplete_are_named():
@@ -150,7 +169,7 @@ def test_norms_are_ranked_within_a_cell():
     expected = stats.spearmanr(ours, theirs).statistic
     for norms, correlation in correlations.values():
         assert norms == 6 and correlation == pytest.approx(expected)
-    predicted = rank_correlations(row for row in rows if not row.calibrated)
+    predicted = rank_correlations(row for row in rows if row.calibrated is False)
     assert predicted["cnn4", 2, 0.001] == (3, None), "three norms are not enough"
     assert "+0.94" in markdown(found, rows)
 
