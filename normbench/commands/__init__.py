@@ -7,8 +7,8 @@ A command that trains has ``prepare``, ``execute`` and ``conclude`` in place of 
 from types import ModuleType
 
 COMMANDS = (
-    "run", "status", "table", "compare", "claims", "calibration", "probe", "figures", "bench",
-    "data",
+    "run", "status", "table", "compare", "predictions", "claims", "calibration", "probe", "figures",
+    "bench", "data",
 )  # fmt: skip
 
 
