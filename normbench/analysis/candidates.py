@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from normbench.analysis.calibrations import Calibration, calibrations
+from normbench.analysis.cells import Settings
 from normbench.analysis.differences import canonical, departures
 from normbench.analysis.groups import groups, protocol_of
-from normbench.analysis.reference import GUESSING, article_cells, calibrated_on
+from normbench.analysis.reference import GUESSING, article_cells
 from normbench.store.records import Record
 
 Place = tuple[str, int, float]  # norm, batch size, learning rate
 Outcomes = dict[Place, list[tuple[float, float]]]  # accuracy and loss of each run
 
+MODEL = "cnn4"  # whose cells protocols are calibrated on
 ACCURACY_TARGET, MEAN_TARGET = 0.03, 0.015  # largest and mean absolute difference
 # A loss that is not finite enters the second criterion as this one, far above any other.
 DIVERGED_LOSS = 100.0
+
+
+class Score(NamedTuple):
+    """How far a candidate is from some of the article's cells, of those that it has runs of.
+
+    Attributes:
+        lacking: how many of them it has no runs of.
+        mean: absolute difference in accuracy.
+        log_loss: mean absolute difference in log loss.
+        largest: absolute difference in accuracy.
+    """
+
+    lacking: int
+    mean: float
+    log_loss: float
+    largest: float
 
 
 @dataclass(frozen=True)
@@ -27,10 +46,12 @@ class Candidate:
 
     Attributes:
         label: how it departs from the default protocol.
+        settings: norm -> the settings of its runs.
         runs: what they came to. A diverged run has the accuracy of guessing.
     """
 
     label: str
+    settings: Mapping[str, Settings]
     runs: Outcomes
 
     def accuracy(self, place: Place) -> float:
@@ -39,26 +60,17 @@ class Candidate:
     def log_loss(self, place: Place) -> float:
         return math.log(statistics.fmean(loss for _, loss in self.runs[place]))
 
-    def accuracy_differences(self) -> list[float]:
-        """Ours minus the article's, for each cell that has runs."""
-        return [
-            self.accuracy(place) - target.accuracy_mean
-            for place, target in targets().items()
-            if place in self.runs
-        ]
-
-    def log_loss_differences(self) -> list[float]:
-        return [
-            self.log_loss(place) - math.log(target.loss_mean)
-            for place, target in targets().items()
-            if place in self.runs
-        ]
-
-    @property
-    def score(self) -> tuple[int, float, float]:
-        """What candidates are ranked by: cells that lack runs, then both mean differences."""
-        accuracy, loss = self.accuracy_differences(), self.log_loss_differences()
-        return len(targets()) - len(accuracy), mean_size(accuracy), mean_size(loss)
+    def score(self, places: Iterable[Place]) -> Score | None:
+        """Over these of the article's cells; None if it has runs of none."""
+        targets, places = article_targets(), list(places)
+        known = [place for place in places if place in self.runs]
+        if not known:
+            return None
+        accuracy = [abs(self.accuracy(p) - targets[p].accuracy_mean) for p in known]
+        loss = [abs(self.log_loss(p) - math.log(targets[p].loss_mean)) for p in known]
+        lacking = len(places) - len(known)
+        mean, log_loss = statistics.fmean(accuracy), statistics.fmean(loss)
+        return Score(lacking, mean, log_loss, max(accuracy))
 
     def patterns(self) -> list[bool | None]:
         """Whether each of PATTERNS shows; None where a cell that it needs has no runs."""
@@ -70,9 +82,17 @@ class Candidate:
                 shown.append(None)
         return shown
 
-
-def mean_size(differences: list[float]) -> float:
-    return statistics.fmean(map(abs, differences))
+    @property
+    def calibration(self) -> Calibration | None:
+        """The calibration that it is; None of those that were not chosen."""
+        for calibration in calibrations():
+            known = calibration.settings
+            if all(
+                canonical(of) == canonical(known.get((MODEL, norm)))
+                for norm, of in self.settings.items()
+            ):
+                return calibration
+        return None
 
 
 # What the article's cells show besides their numbers: in words, and whether a candidate shows it.
@@ -84,9 +104,10 @@ PATTERNS: tuple[tuple[str, Callable[[Candidate], bool]], ...] = (
         ),
     ),
     (
-        "BatchNorm's loss at 2 / 0.01 is the largest of all",
+        "BatchNorm's loss at 2 / 0.01 is above all of its own, of no norm's and of LayerNorm's",
         lambda c: (
-            max(c.log_loss(place) for place in targets()) == c.log_loss(("batchnorm", 2, 0.01))
+            max(c.log_loss(p) for p in places_of("none", "batchnorm", "layernorm"))
+            == c.log_loss(("batchnorm", 2, 0.01))
         ),
     ),
     (
@@ -96,8 +117,7 @@ PATTERNS: tuple[tuple[str, Callable[[Candidate], bool]], ...] = (
     (
         "LayerNorm is at its best at 2 / 0.01",
         lambda c: (
-            c.accuracy(("layernorm", 2, 0.01))
-            == max(c.accuracy(place) for place in targets() if place[0] == "layernorm")
+            c.accuracy(("layernorm", 2, 0.01)) == max(map(c.accuracy, places_of("layernorm")))
         ),
     ),
 )
@@ -114,19 +134,25 @@ class Target(NamedTuple):
     loss_mean: float
 
 
-def targets() -> dict[Place, Target]:
-    """The article's cells that decide."""
+def article_targets() -> dict[Place, Target]:
+    """The article's cells of the model that is calibrated."""
     return {
         (cell.norm, cell.batch_size, cell.lr): Target(cell.accuracy_mean, cell.loss_mean)
         for cell in article_cells()
-        if calibrated_on(cell.model, cell.norm)
-        and cell.accuracy_mean is not None
-        and cell.loss_mean is not None
+        if cell.model == MODEL and cell.accuracy_mean is not None and cell.loss_mean is not None
     }
 
 
+def places_of(*norms: str) -> list[Place]:
+    """The article's cells of some norms, in its order."""
+    return [place for place in article_targets() if place[0] in norms]
+
+
 def candidates(
-    records: list[Record], default: Mapping[str, Any], norms: Mapping[str, Mapping[str, Any]]
+    records: list[Record],
+    default: Mapping[str, Any],
+    norms: Mapping[str, Mapping[str, Any]],
+    deciding: Sequence[Place],
 ) -> list[Candidate]:
     """Every protocol among the records, the best first.
 
@@ -137,26 +163,84 @@ def candidates(
         records: of runs of the calibrated model.
         default: the default protocol, as ``protocol_of`` gives it.
         norms: name -> the norm's own settings.
+        deciding: cells that they are ranked by: how many lack runs, then both mean differences.
     """
     found = []
     for _, group in groups(records, lambda r: canonical(protocol_of(r))):
-        label = departures(_stated(default), _stated(protocol_of(group[0])))
+        protocol = protocol_of(group[0])
+        label = departures(_stated(default), _stated(protocol))
         plain: Outcomes = {}
+        own: dict[str, Settings] = {}
         changed = []
         for _, same in groups(group, lambda r: canonical(r["config"]["norm"])):
             norm = same[0]["config"]["norm"]
             change = departures(norms[norm["name"]], norm, "norm.")
-            runs = _runs(same)
+            settings = {norm["name"]: {**protocol, "norm": norm}}
             if change:
-                changed.append((f"{norm['name']} with {change}", norm["name"], runs))
+                changed.append((f"{norm['name']} with {change}", settings, _runs(same)))
             else:
-                plain |= runs
+                plain |= _runs(same)
+                own |= settings
         if plain:
-            found.append(Candidate(label, plain))
-        for change, name, runs in changed:
-            others = {place: r for place, r in plain.items() if place[0] != name}
-            found.append(Candidate(", ".join(filter(None, [label, change])), others | runs))
-    return sorted((c for c in found if c.accuracy_differences()), key=lambda c: (c.score, c.label))
+            found.append(Candidate(label, own, plain))
+        for change, settings, runs in changed:
+            others = {place: r for place, r in plain.items() if place[0] not in settings}
+            words = ", ".join(filter(None, [label, change]))
+            found.append(Candidate(words, own | settings, others | runs))
+    scored = [(candidate.score(deciding), candidate) for candidate in found]
+    ranked = sorted(((s[:3], c.label, c) for s, c in scored if s), key=lambda of: of[:2])
+    return [candidate for *_, candidate in ranked]
+
+
+class LeftOut(NamedTuple):
+    """A norm that was left out, and what the others say of it.
+
+    Attributes:
+        norm: its name.
+        chosen: the candidates that come closest to the cells of the other norms: several, where
+            they differ in the left out norm's own settings alone.
+        fitted: their mean absolute difference in accuracy, over the cells of the other norms.
+        predicted: theirs over the cells of the norm that was left out, in the mean.
+    """
+
+    norm: str
+    chosen: list[Candidate]
+    fitted: float
+    predicted: float
+
+
+def leave_one_norm_out(found: Iterable[Candidate]) -> list[LeftOut]:
+    """How well the choice among candidates foretells a norm that it does not know.
+
+    Returns:
+        A result a norm, from the candidates that have runs of every cell; none if these are of one
+        protocol, as there is nothing to choose then.
+    """
+    targets = article_targets()
+    whole = [candidate for candidate in found if targets.keys() <= candidate.runs.keys()]
+    if len({_protocol(candidate) for candidate in whole}) < 2:
+        return []
+    results = []
+    for norm in dict.fromkeys(norm for norm, *_ in targets):
+        own = places_of(norm)
+        others = [place for place in targets if place not in own]
+        scores = [(_mean(candidate, others), candidate) for candidate in whole]
+        best = min(mean for mean, _ in scores)
+        chosen = [candidate for mean, candidate in scores if mean == best]
+        predicted = statistics.fmean(_mean(candidate, own) for candidate in chosen)
+        results.append(LeftOut(norm, chosen, best, predicted))
+    return results
+
+
+def _protocol(candidate: Candidate) -> str:
+    settings = next(iter(candidate.settings.values()))
+    return canonical({k: v for k, v in settings.items() if k != "norm"})
+
+
+def _mean(candidate: Candidate, places: Sequence[Place]) -> float:
+    score = candidate.score(places)
+    assert score  # there are runs of every cell
+    return score.mean
 
 
 def _stated(protocol: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,8 +21,9 @@ normbench calibration                     # writes results/calibration.md
 
 
 def main(cfg: DictConfig) -> None:
-    from normbench.analysis.candidates import candidates
-    from normbench.analysis.reference import CALIBRATED_ON
+    from normbench.analysis.calibrations import was_fitted
+    from normbench.analysis.candidates import MODEL, article_targets, candidates, places_of
+    from normbench.analysis.reference import unlike_the_article
     from normbench.article_grid import resolve
     from normbench.errors import UserError
     from normbench.report.calibration import render
@@ -30,26 +31,30 @@ def main(cfg: DictConfig) -> None:
     from normbench.store.records import read_all
 
     article = resolve(cfg)
+    known = {norm for norm, *_ in article_targets()}
     settings = {
-        (model, norm): of
+        norm: of
         for (model, norm), of in article.settings.items()
-        if norm in CALIBRATED_ON.get(model, ())
+        if model == MODEL and norm in known
     }
-    models = {model for model, _ in settings}
-    norms = {norm: of["norm"] for (_, norm), of in settings.items()}
+    norms = {norm: of["norm"] for norm, of in settings.items()}
     default = {k: v for k, v in next(iter(settings.values())).items() if k != "norm"}
+    # a protocol that was never calibrated is looked at on all cells
+    fitted = [norm for norm, of in settings.items() if was_fitted(of)]
+    deciding = places_of(*(fitted or norms))
     records = [
         record
         for record in read_all(article.results)
-        if record["config"]["model"]["name"] in models and record["config"]["norm"]["name"] in norms
+        if record["config"]["model"]["name"] == MODEL and record["config"]["norm"]["name"] in norms
     ]
-    found = candidates(records, default, norms)
+    alike = [record for record in records if not unlike_the_article(record["config"])]
+    found = candidates(alike, default, norms, deciding)
     if not found:
         raise UserError(
             f"results.dir={article.results} holds no record of the article's cells: train "
             "candidates with normbench run -m experiment=calibrate"
         )
-    text = render(found)
+    text = render(found, deciding, len(records) - len(alike))
     path = article.results.with_name(f"{article.results.name}.md")
     write_atomically(path, text)
     print(text)

@@ -16,7 +16,7 @@ def candidate(accuracy, protocol=()):
 
 def test_every_candidate_among_the_records_is_scored_and_the_best_comes_first(normbench_command):
     folder = normbench_command.folder / "results" / "calibration"
-    elsewhere = [record(norm="groupnorm"), record(model="resnet18", norm="none")]
+    elsewhere = [record(norm="ws_groupnorm"), record(model="resnet18", norm="none")]
     stored(folder, candidate(0.5) + candidate(0.1, SGD) + elsewhere)
     code, out, err = normbench_command("calibration")
     assert code == 0, err
@@ -26,6 +26,22 @@ def test_every_candidate_among_the_records_is_scored_and_the_best_comes_first(no
     lines = [line for line in scores.splitlines() if "12 of 12" in line]
     assert len(lines) == 2
     assert "the default protocol" in lines[0] and "optimizer.name=sgd" in lines[1]
+
+
+def test_runs_that_are_not_like_the_articles_are_left_out_and_counted(normbench_command):
+    folder = normbench_command.folder / "results" / "calibration"
+    stored(folder, candidate(0.5) + candidate(0.47, ("data=synthetic",))[:3])
+    code, out, err = normbench_command("calibration")
+    assert code == 0, err
+    assert "Left out: 3 runs that are not like the article's" in out
+    assert out.count("12 of 12") == 1 and "synthetic" not in out
+
+
+def test_a_protocol_that_was_never_calibrated_is_looked_at_on_every_cell(normbench_command):
+    stored(normbench_command.folder / "results" / "calibration", candidate(0.5, SGD))
+    code, out, err = normbench_command("calibration", *SGD)
+    assert code == 0, err
+    assert "12 of 28" in out and "12 of 12" not in out and "No candidate here was chosen" in out
 
 
 def test_without_candidates_it_says_how_to_train_them(normbench_command):
