@@ -21,7 +21,7 @@ from normbench.checks import (
     check_training,
 )
 from normbench.data.dataset import Dataset
-from normbench.data.load import Datasets
+from normbench.data.load import Datasets, checked
 from normbench.engine.cuda_lanes import MOST_LANES
 from normbench.engine.lanes import prepare_processes
 from normbench.environment import available_cores
@@ -127,6 +127,7 @@ def resolve(
     config = plain(cfg)
     device = _device(config["device"]) if here else "cpu"
     precision = _precision(config["train"]["precision"], device)
+    config["data"] = checked(config["data"])
     grid = Grid.of(config["grid"]) if "grid" in config else Grid((), (), ())
     # before data are opened, as that may take long
     layers = try_parts(outcome_settings(config, precision), min(grid.batch_size, default=2))

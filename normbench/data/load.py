@@ -56,7 +56,7 @@ def load_dataset(settings: Mapping[str, Any], progress: Progress | None = None) 
         UserError: for settings that are wrong, data that is missing or damaged, or a cache folder
             that cannot be written.
     """
-    settings = _checked(settings)
+    settings = checked(settings)
     size, fit = settings["image_size"], settings["fit"]
     source = open_source(settings)
     splits, digests = {}, []
@@ -108,7 +108,7 @@ def _cache_folder(settings: Mapping[str, Any]) -> Path:
     return user_cache_path("normbench") / "prepared"
 
 
-def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings, or a UserError that names the one that is wrong."""
     settings = dict(settings)
     for key in SETTINGS:
@@ -142,7 +142,7 @@ def open_source(settings: Mapping[str, Any]) -> Source:
     Raises:
         UserError: as load_dataset does.
     """
-    settings = _checked(settings)
+    settings = checked(settings)
     target = settings["source"]
     if not isinstance(target, Mapping) or "_target_" not in target:
         raise UserError("data.source has no _target_: name the function that opens the dataset")
