@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from normbench.engine.schedules import Schedule
 from normbench.errors import UserError
 from normbench.explain import first_line, place_of
 from normbench.models.build import NormLayers, build
@@ -67,8 +68,13 @@ def check_probe(settings: Settings, num_classes: int, steps: Iterable[int]) -> N
 def _check_schedule(settings: Settings) -> None:
     name = settings["schedule"]["name"]
     schedule = make_schedule(settings["schedule"], STEPS, 1e-3)
+    if not isinstance(schedule, Schedule):
+        raise UserError(
+            f"schedule={name} returns a {type(schedule).__name__}: give a function of the number of "
+            "steps and the learning rate that returns a normbench.engine.schedules.Schedule"
+        )
     for part in ("lr", "momentum"):
-        values = getattr(schedule, part, None)
+        values = getattr(schedule, part)
         if values is not None and not np.isfinite(values).all():
             raise UserError(f"schedule={name} has a {part} that is not a finite number: check its "
                             "settings")  # fmt: skip
