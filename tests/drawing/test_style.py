@@ -12,6 +12,7 @@ import pytest
 
 from normbench.analysis.reference import article_norms
 from normbench.drawing import style
+from normbench.places import config_names, read_config
 
 
 def draw(folder):
@@ -94,16 +95,14 @@ def lab(color, eye):
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
-# Norms that are drawn in one figure.
-PARTS = (
-    "none", "batchnorm", "batchnorm_no_affine", "batchnorm_detached", "batchnorm_scale",
-    "batchnorm_center", "affine",
-)  # fmt: skip
-TOGETHER = {
-    "article": article_norms(),
-    "ablation": PARTS,
-    "noise": ("none", "batchnorm", "noisy_batchnorm"),
-}
+def drawn_together():
+    """Name of a figure -> the norms in it: the article's, and those that each probe measures."""
+    yield "article", article_norms()
+    for name in config_names("probe"):
+        yield name, read_config(f"probe/{name}").hydra.sweeper.params.norm.split(",")
+
+
+TOGETHER = dict(drawn_together())
 
 
 @pytest.mark.parametrize("eye", EYES)
