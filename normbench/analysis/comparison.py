@@ -74,10 +74,10 @@ def compare(
         results.cells.keys() | theirs.keys(),
         key=lambda k: (models.index(k[0]), norm_rank(k[1]), -k[2], -k[3]),
     )
-    if calibration:
-        fitted = {place: calibration.fitted(*place) for place in results.settings}
-    else:
-        fitted = {place: was_fitted(of) for place, of in results.settings.items()}
+    fitted = {
+        place: calibration.fitted(*place) if calibration else was_fitted(settings)
+        for place, settings in results.settings.items()
+    }
     return [
         _row(results.cells.get(key) or Cell(*key, seeds=()), theirs.get(key), fitted.get(key[:2]))
         for key in keys
@@ -93,8 +93,8 @@ def not_comparable(results: Results) -> dict[str, list[str]]:
 def _row(cell: Cell, article: ArticleCell | None, calibrated: bool | None) -> Row:
     accuracy = loss = None
     if article:
-        accuracy = _published(article.accuracy_mean, article.accuracy_std)
-        loss = _published(article.loss_mean, article.loss_std)
+        accuracy = published(article.accuracy_mean, article.accuracy_std)
+        loss = published(article.loss_mean, article.loss_std)
     log_ratio = difference(cell.loss and cell.loss.log(), loss and loss.log())
     return Row(
         cell,
@@ -104,7 +104,8 @@ def _row(cell: Cell, article: ArticleCell | None, calibrated: bool | None) -> Ro
     )
 
 
-def _published(mean: float | None, std: float | None) -> Sample | None:
+def published(mean: float | None, std: float | None) -> Sample | None:
+    """What the article says of runs, rounded as it is; None where it does not."""
     return None if mean is None else Sample(mean, std, RUNS, unit=10**-DECIMALS)
 
 

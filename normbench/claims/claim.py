@@ -23,6 +23,8 @@ class Claim:
         measured: what it is judged by.
         rule: which outcome supports it.
         judge: the rule; decides for one model.
+        stricter: what the rule asks for that the sentence does not say; empty where it is no more.
+        written_afterwards: whether the rule was written when the numbers were known.
     """
 
     name: str
@@ -32,16 +34,27 @@ class Claim:
     measured: str
     rule: str
     judge: Judge
+    stricter: str = ""
+    written_afterwards: bool = False
 
 
 class Claims(list[Claim]):
-    """Claims in the order in which they are told."""
+    """Claims in the order in which they are told.
+
+    Args:
+        written_afterwards: whether their rules were written when the numbers were known.
+    """
+
+    def __init__(self, written_afterwards: bool = False):
+        super().__init__()
+        self.written_afterwards = written_afterwards
 
     def claim(self, **words: str) -> Callable[[Judge], Judge]:
         """Make a claim of the function below, under its name."""
 
         def add(judge: Judge) -> Judge:
-            self.append(Claim(name=judge.__name__, judge=judge, **words))
+            late = self.written_afterwards
+            self.append(Claim(judge.__name__, judge=judge, written_afterwards=late, **words))
             return judge
 
         return add

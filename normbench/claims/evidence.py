@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from normbench.analysis.cells import Cell, Results
-from normbench.analysis.reference import GUESSING
+from normbench.analysis.comparison import published
+from normbench.analysis.groups import norm_rank
+from normbench.analysis.reference import GUESSING, ArticleCell, article_norms
 from normbench.analysis.welch import Sample
 
 Cells = Mapping[tuple[str, int, float], Cell]  # by norm, batch size and learning rate
@@ -39,11 +41,13 @@ class Evidence:
         model: its name.
         cells: those of the grid are all there, run or not.
         probes: what each probe measured, with its default settings.
+        norms: that a claim about all norms is about.
     """
 
     model: str
     cells: Cells
     probes: Mapping[str, Cells] = field(default_factory=dict)
+    norms: tuple[str, ...] = field(default_factory=article_norms)
 
     @classmethod
     def of(
@@ -103,3 +107,31 @@ class Evidence:
             for (norm, bs, lr), cell in known
             if cell is None or cell.caveat
         )
+
+
+@dataclass(frozen=True)
+class ArticleEvidence(Evidence):
+    """What the article's tables say of one model: claims are judged by it as by our own runs.
+
+    Attributes:
+        accuracies: by norm, batch size and learning rate.
+    """
+
+    accuracies: Mapping[tuple[str, int, float], Sample] = field(default_factory=dict)
+
+    @classmethod
+    def of_tables(cls, model: str, article: Iterable[ArticleCell]) -> ArticleEvidence:
+        found = {
+            (cell.norm, cell.batch_size, cell.lr): sample
+            for cell in article
+            if cell.model == model
+            and (sample := published(cell.accuracy_mean, cell.accuracy_std)) is not None
+        }
+        norms = tuple(sorted({norm for norm, *_ in found}, key=norm_rank))
+        return cls(model, {}, {}, norms, found)
+
+    def accuracy(self, norm: str, batch_size: int, lr: float) -> Sample | None:
+        return self.accuracies.get((norm, batch_size, lr))
+
+    def caveats(self, *cells: tuple[str, int, float], probe: str | None = None) -> str:
+        return ""

@@ -21,7 +21,8 @@ ALIKE: Ends = {"low": 1 / 1.5, "high": 1.5}  # ratios of what is said to be like
 CLAIMS = Claims()
 
 
-def _of_gradients(key: str) -> Quantity:
+def of_gradients(key: str) -> Quantity:
+    """One of the numbers that the gradients probe describes a run by."""
     return Quantity(key, "gradients", lambda measured: describe(measured["norms"])[key])
 
 
@@ -35,8 +36,8 @@ def _growth_of_the_last(measured: dict[str, Any]) -> float:
     return last / first
 
 
-LEVEL, DROP, RISE, SPIKES = map(_of_gradients, ("level", "drop", "rise", "spikes"))
-LEAD, DRIFT = map(_of_gradients, ("lead", "drift"))
+LEVEL, DROP, RISE, SPIKES = map(of_gradients, ("level", "drop", "rise", "spikes"))
+LEAD, DRIFT = map(of_gradients, ("lead", "drift"))
 GROWTH = Quantity("growth", "activations", _growth_of_the_last)
 
 

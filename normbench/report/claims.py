@@ -6,18 +6,23 @@ import math
 from collections.abc import Iterable, Mapping
 
 from normbench.analysis.cells import Results
-from normbench.analysis.reference import GUESSING
+from normbench.analysis.comparison import not_comparable
+from normbench.analysis.reference import DECIMALS, GUESSING, RUNS, article_cells
 from normbench.claims import CLAIMS
-from normbench.claims.evidence import Evidence
-from normbench.claims.rules import Judgement, Part
+from normbench.claims.claim import Claim
+from normbench.claims.evidence import ArticleEvidence, Evidence
+from normbench.claims.rules import NOT_MEASURED, UNDECIDED, Judgement, Part
 from normbench.drawing.captions import looked_at
 from normbench.drawing.text import filled, table
 
+LATE = "†"  # marks a rule that was written when the numbers were known
 HOW = (
     "A claim is made of parts, each a number and the range that it lies in if the claim holds. A "
     "part is supported if its whole 95% interval lies in that range, contradicted if it lies "
     "outside, undecided if it reaches across an end. A claim is supported if all its parts are, "
-    "contradicted if one is. The ranges were fixed before the grid was run.",
+    "contradicted if one is. The ranges were fixed before anything was measured, but for those of "
+    f"claims that are marked {LATE}: their rules were written when their numbers were known, so "
+    "that their verdicts say what was measured, and put nothing to the test.",
     "Numbers are differences between mean accuracies on the validation split after the last epoch, "
     "unless said otherwise; their intervals are Welch's, for as many means as there are, with "
     "Satterthwaite's degrees of freedom. So a part is wrongly supported, or wrongly contradicted, "
@@ -25,8 +30,15 @@ HOW = (
     f"diverged counts as guessing, accuracy {GUESSING}. Cells are written batch size/learning "
     "rate.",
     "Claims about what goes on in training, and about the landscape of the loss, are judged from "
-    "what normbench probe measured with its default settings, by rules that were fixed before. "
-    "Ratios there are of geometric means; their intervals are Welch's of the logarithms.",
+    "what normbench probe measured with its default settings. Ratios there are of geometric means; "
+    "their intervals are Welch's of the logarithms.",
+)
+OF_THE_ARTICLE = (
+    f"The article's: what its own tables say (mean and standard deviation of {RUNS} runs, rounded "
+    f"to {DECIMALS} decimals), judged by the same rule, where they have the numbers. Its sentence "
+    "may be undecided by its own numbers, or be contradicted: where the rule asks for more than "
+    "the sentence says, which is told beside the rule, or where so few runs cannot tell. Beside an "
+    "undecided one of its numbers stands whether the number itself is inside of the range."
 )
 
 
@@ -39,52 +51,93 @@ def markdown(results: Results, probes: Mapping[str, Results]) -> str:
     """
     models = list(dict.fromkeys(model for model, *_ in results.cells))
     evidence = {model: Evidence.of(results, model, probes) for model in models}
+    article = _article(results, models)
     measured = [m for m in models if any(m in of.records for of in (results, *probes.values()))]
-    judged = [(claim, {m: claim.judge(evidence[m]) for m in models}) for claim in CLAIMS]
     parts = ["# The articles' claims", *looked_at(results)]
-    parts.append(
-        table(
-            [
-                (str(number), claim.title, *(by_model[m].verdict for m in models))
-                for number, (claim, by_model) in enumerate(judged, start=1)
-            ],
-            ("", "claim", *models),
-            "rl" + "l" * len(models),
-        )
-    )
+    parts.append(_at_a_glance(evidence, article))
     parts += map(filled, HOW)
-    for number, (claim, by_model) in enumerate(judged, start=1):
-        parts.append(f"## {number}. {claim.title}")
+    parts += [filled(OF_THE_ARTICLE)] if article else []
+    for number, claim in enumerate(CLAIMS, start=1):
+        parts.append(f"## {number}. {_title(claim)}")
         parts.append(filled(claim.sentence))
         words = {"Source": claim.source, "Measured": claim.measured, "Supported if": claim.rule}
+        if claim.written_afterwards:
+            words["Supported if"] += " (Rule written after the measurement.)"
+        if claim.stricter:
+            words["Stricter than the sentence"] = claim.stricter
         parts.append("\n".join(filled(f"- {k}: {v}", "  ") for k, v in words.items()))
         for model in measured:
-            parts += _evidence(model, by_model[model])
+            theirs = claim.judge(article[model]) if model in article else None
+            parts += _evidence(model, claim.judge(evidence[model]), theirs)
     return "\n\n".join(parts) + "\n"
 
 
-def _evidence(model: str, judgement: Judgement) -> Iterable[str]:
-    yield f"**{model}: {judgement.verdict}**"
-    if any(part.estimate for part in judgement.parts):
-        yield table(
-            [_row(part) for part in judgement.parts],
-            ("what", "measured (interval)", "holds if", "verdict"),
-            "llll",
-        )
-        caveats = dict.fromkeys(part.caveat for part in judgement.parts if part.caveat)
+def _article(results: Results, models: Iterable[str]) -> dict[str, ArticleEvidence]:
+    """Of models whose runs can be set beside the article's, what its tables say, if they do."""
+    left_out = not_comparable(results)
+    found = {m: ArticleEvidence.of_tables(m, article_cells()) for m in models if m not in left_out}
+    return {model: of for model, of in found.items() if of.accuracies}
+
+
+def _at_a_glance(evidence: Mapping[str, Evidence], article: Mapping[str, ArticleEvidence]) -> str:
+    headings = ["", "claim"]
+    for model in evidence:
+        headings += [model, "the article's"] if model in article else [model]
+    rows = []
+    for number, claim in enumerate(CLAIMS, start=1):
+        row = [str(number), _title(claim)]
+        for model, of_model in evidence.items():
+            row.append(claim.judge(of_model).verdict)
+            if model in article:
+                verdict = claim.judge(article[model]).verdict
+                row.append("–" if verdict == NOT_MEASURED else verdict)
+        rows.append(row)
+    return table(rows, headings, "r" + "l" * (len(headings) - 1))
+
+
+def _title(claim: Claim) -> str:
+    return f"{claim.title} {LATE}" if claim.written_afterwards else claim.title
+
+
+def _evidence(model: str, ours: Judgement, article: Judgement | None) -> Iterable[str]:
+    """What a verdict follows from, part by part, and beside it the article's own numbers."""
+    theirs = {part.what: part for part in article.parts if part.estimate} if article else {}
+    verdict = f"**{model}: {ours.verdict}**"
+    if article and article.verdict != NOT_MEASURED:
+        verdict += f"; the article's own numbers: {article.verdict}"
+    yield verdict
+    if any(part.estimate for part in ours.parts) or theirs:
+        headings = ["what", "holds if", "measured (interval)", "verdict"]
+        headings += ["article's (interval)", "verdict"] if theirs else []
+        rows = []
+        for part in ours.parts:
+            row = [part.what, _range(part), _measured(part), part.verdict]
+            if theirs:
+                own = theirs.get(part.what)
+                row += [_measured(own), _verdict_by_value(own)] if own else ["", ""]
+            rows.append(row)
+        yield table(rows, headings, "l" * len(headings))
+        caveats = dict.fromkeys(part.caveat for part in ours.parts if part.caveat)
         if caveats:
             yield filled(f"Incomplete: {'; '.join(caveats)}.")
 
 
-def _row(part: Part) -> tuple[str, ...]:
-    measured = ""
-    if part.estimate:
-        value, low, high = (
-            format(number, part.form)
-            for number in (part.estimate.value, part.estimate.low, part.estimate.high)
-        )
-        measured = f"{value} ({low}, {high})"
-    return (part.what, measured, _range(part), part.verdict)
+def _measured(part: Part) -> str:
+    if not part.estimate:
+        return ""
+    value, low, high = (
+        format(number, part.form)
+        for number in (part.estimate.value, part.estimate.low, part.estimate.high)
+    )
+    return f"{value} ({low}, {high})"
+
+
+def _verdict_by_value(part: Part) -> str:
+    """The verdict, and where nothing is decided, on which side the number itself is."""
+    if part.verdict != UNDECIDED or not part.estimate:
+        return part.verdict
+    inside = part.low < part.estimate.value < part.high
+    return f"{UNDECIDED}, {'inside' if inside else 'outside'}"
 
 
 def _range(part: Part) -> str:

@@ -31,7 +31,7 @@ def test_what_probes_measured_is_judged_without_records_of_runs(normbench_comman
         for line in out.splitlines()
         if "Activations of the last layer grow" in line and line.startswith("|")
     )
-    assert [cell.strip() for cell in row.split("|")[3:5]] == ["supported", "not measured"]
+    assert [cell.strip() for cell in row.split("|")[3:6]] == ["supported", "–", "not measured"]
     assert "activations, batchnorm bs=128 lr=0.01: 2 of 3 runs" in out
     # those of another protocol are not looked at
     code, _, err = normbench_command("claims", "optimizer=sgd")
