@@ -105,11 +105,12 @@ def _set_back(folder):
         patch.setattr(sys, "path", list(sys.path))
         patch.setattr(ArgumentParser, "error", ArgumentParser.error)
         patch.chdir(folder)
-        terminate = signal.getsignal(signal.SIGTERM)
+        handled = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, terminate)
+            for number, handler in handled.items():
+                signal.signal(number, handler)
             os.environ.clear()
             os.environ.update(environment)
             for handler in set(root.handlers) - set(handlers):

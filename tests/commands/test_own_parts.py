@@ -1,0 +1,150 @@
+"""The main loop of whoever invents a layer: write, run, look, edit, run again."""
+
+import json
+
+import pytest
+from command_line import ONE_RUN, TINY
+
+LAYER = """
+import torch
+from torch import nn
+
+class Mine(nn.Module):
+    def __init__(self, num_channels):
+        super().__init__()
+
+    def forward(self, x):
+        return {what}
+
+class Weight(nn.Module):
+    def forward(self, weight):
+        return weight - weight.mean((1, 2, 3), keepdim=True)
+"""
+OWN = ["run", *TINY, *ONE_RUN, "norm.layer._target_=mine.Mine"]
+
+
+@pytest.fixture
+def write(normbench_command):
+    def write(what, name="mine"):
+        (normbench_command.folder / f"{name}.py").write_text(LAYER.format(what=what))
+
+    return write
+
+
+def record(command):
+    (path,) = command.records
+    return json.loads(path.read_text())
+
+
+def test_a_layer_that_was_edited_is_trained_again_and_the_older_record_kept(
+    normbench_command, write
+):
+    write("torch.tanh(x)")
+    code, out, err = normbench_command.process(*OWN)
+    assert code == 0 and "1 run trained, 0 already there" in out, err
+    before = record(normbench_command)
+    assert before["config"]["norm"]["name"] == "Mine"  # not that of the norm it replaces
+    assert list(before["outside"]) == ["mine.Mine"]
+    assert before["norm_layers"] == {"found": 2, "others": 0}
+
+    _, out, _ = normbench_command.process(*OWN)
+    assert "0 runs trained, 1 already there" in out
+
+    write("torch.sin(x)")
+    code, out, err = normbench_command.process(*OWN)
+    assert code == 0 and "1 run trained, 0 already there" in out
+    assert "mine.Mine changed since it was trained: trained again" in err
+    after = record(normbench_command)
+    assert after["key"] == before["key"] and after["epochs"] != before["epochs"]
+    aside = normbench_command.folder / "results/records/set_aside" / f"{before['key']}.1.changed"
+    assert json.loads(aside.read_text()) == before
+
+
+def test_a_weight_of_ones_own_on_a_norm_that_has_none(normbench_command, write):
+    write("x")
+    code, _, err = normbench_command(
+        "run", *TINY, *ONE_RUN, "norm=batchnorm", "+norm.weight._target_=mine.Weight"
+    )
+    assert code == 0, err
+    assert record(normbench_command)["config"]["norm"]["name"] == "batchnorm_Weight"
+
+
+def test_a_module_that_has_the_name_of_another_is_found_first_where_the_command_is_typed(
+    normbench_command, write
+):
+    write("x", name="test")  # there is one in the standard library
+    command = [*OWN[:-1], "norm.layer._target_=test.Mine"]
+    code, _, err = normbench_command.process(*command)
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("import sys; sys.exit(4)", "importing mine.Mine ends the program (exit code 4)"),
+        ("Mine = 3", "model=cnn4 with norm=Mine: "),
+        (LAYER.format(what="breakpoint() or x"), "BdbQuit (mine.py, line 10)"),
+    ],
+)
+def test_code_that_cannot_be_used_is_one_line(normbench_command, content, line):
+    (normbench_command.folder / "mine.py").write_text(content)
+    code, _, err = normbench_command.process(*OWN)  # without a terminal to debug from
+    assert code == 2 and line in err and err.count("\n") == 1, err
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "results.dir=", "data.root=", "data.cache=", "norm.layer._target_=", "norm.name=",
+        f"grid.seeds=[{2**63}]",
+    ],
+)  # fmt: skip
+def test_what_is_empty_or_enormous_is_named(normbench_command, wrong):
+    typed = [word for word in OWN if not word.startswith(wrong.split("=")[0])]
+    code, _, err = normbench_command(*typed, wrong)
+    assert code == 2 and wrong.split("=")[0] in err and err.count("\n") == 1, err
+
+
+@pytest.mark.parametrize(
+    "wrong", ["optimizer=sgd optimizer.momentum=0.5", "optimizer.betas=[0.5,0.99]"]
+)
+def test_a_momentum_that_the_schedule_overrules_is_refused(normbench_command, wrong):
+    code, _, err = normbench_command("run", *TINY, *ONE_RUN, *wrong.split())
+    assert code == 2 and "has no effect, as schedule.momentum=" in err
+    code, _, err = normbench_command(
+        "run", *TINY, *ONE_RUN, *wrong.split(), "schedule.momentum=null"
+    )
+    assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"optimizer:\n\teps: 1\n", "wrong.yaml, line 2: "),
+        (b"a: [1\nb: 2\n", "wrong.yaml, line 2: "),
+        (b"\xff\xfea: 1", "wrong.yaml is not text in UTF-8"),
+    ],
+)
+def test_a_config_that_cannot_be_read_is_named_with_its_line(normbench_command, content, line):
+    folder = normbench_command.folder / "mine" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "wrong.yaml").write_bytes(content)
+    code, _, err = normbench_command("run", "--config-dir", "mine", *TINY, "experiment=wrong")
+    assert code == 2 and line in err and err.count("\n") == 1, err
+
+
+@pytest.mark.parametrize("typed", ["data.root=~/images", "norm.name=Ünï"])
+def test_a_value_that_needs_quotes_is_shown_with_them(normbench_command, typed):
+    code, _, err = normbench_command("run", *TINY, typed)
+    key, _, value = typed.partition("=")
+    assert code == 2 and f"'{key}=\"{value}\"'" in err and err.count("\n") == 1
+
+
+def test_what_is_missing_or_failed_can_be_forgotten(normbench_command, write):
+    write("x if x.shape[0] < 5 else x.nothing")
+    code, _, err = normbench_command.process(*OWN)
+    assert code == 1 and "AttributeError" in err and "(mine.py, line 10)" in err, err
+    _, out, _ = normbench_command("status")
+    assert "failed:" in out and "forget=true" in out
+    _, out, _ = normbench_command("status", "forget=true")
+    assert "2 grids and failures forgotten" in out and "failed:" not in out
