@@ -1,5 +1,6 @@
 """Group normalization: Wu & He 2018, https://arxiv.org/abs/1803.08494
 Layer normalization: Ba, Kiros & Hinton 2016, https://arxiv.org/abs/1607.06450
+Instance normalization: Ulyanov, Vedaldi & Lempitsky 2016, https://arxiv.org/abs/1607.08022
 
 For each sample n and channel c, which is in group g of C / num_groups consecutive channels,
 
@@ -10,7 +11,6 @@ x and y: (N, C, H, W); weight and bias: (C,).
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -38,7 +38,8 @@ class GroupNorm(nn.GroupNorm):
     def forward(self, x: Tensor) -> Tensor:
         channels_last = x.is_contiguous(memory_format=torch.channels_last)
         y = self._recenter(x) if channels_last and x.device.type == "cpu" else x
-        y = F.group_norm(y, self.num_groups, self.weight, self.bias, self.eps)
+        # not torch.nn.functional's, which refuses groups of a single value
+        y = torch.group_norm(y, self.num_groups, self.weight, self.bias, self.eps)
         # CUDA makes y contiguous whatever x is, and CUDA's autocast makes it fp32.
         memory_format = torch.channels_last if channels_last else torch.contiguous_format
         return y.to(x.dtype, memory_format=memory_format)
@@ -67,3 +68,21 @@ class LayerNorm(GroupNorm):
 
     def __init__(self, num_channels: int, eps: float = 1e-5):
         super().__init__(num_channels, num_groups=1, eps=eps)
+
+
+class InstanceNorm(GroupNorm):
+    """GroupNorm with a group for each channel: each map is normalized by itself, over (H, W).
+
+    torch.nn.InstanceNorm2d with affine=True, state dict included, except that it can train on maps
+    of a single value, too, of which it makes the bias, and that y keeps the memory format of x.
+
+    Args:
+        num_channels: C.
+        eps: added to σ².
+
+    Raises:
+        RuntimeError: if C is not `num_channels`.
+    """
+
+    def __init__(self, num_channels: int, eps: float = 1e-5):
+        super().__init__(num_channels, num_groups=num_channels, eps=eps)

@@ -1,28 +1,83 @@
 """What a normalization choice is made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from torch import nn
-from torch.nn.utils.parametrize import register_parametrization
+from torch.nn.utils.parametrize import is_parametrized, register_parametrization
+
+ACTIVATIONS = (
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish,
+    nn.Hardswish,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Norm:
-    """A normalization choice: an activation layer, and for some a reparametrization of the weights.
+    """A normalization choice: a layer for feature maps and, for some, what has to go with it.
 
     Attributes:
         layer: takes the number of channels and makes the layer, as torchvision's `norm_layer` does.
-        weight: makes the module that computes a convolution's weight from its parameter.
+        weight: makes the module that computes a convolution's weight from its parameter; or, if it
+            is a function and no class, takes a convolution and reparametrizes it in place, as those
+            of torch.nn.utils.parametrizations do.
+        activation: makes the activation that the norm is meant to be used with; an nn.Identity
+            where the layer is one itself.
+        init: takes the model and initializes its parameters, in place.
     """
 
     layer: Callable[[int], nn.Module]
-    weight: Callable[[], nn.Module] | None = None
+    weight: Callable[..., nn.Module] | None = None
+    activation: Callable[[], nn.Module] | None = None
+    init: Callable[[nn.Module], object] | None = None
+
+    def replace_activations(self, model: nn.Module, layers: Collection[nn.Module]) -> int:
+        """Put an `activation` in the place of every one that belongs to a norm, in place.
+
+        That is one which a module has beside a norm, as its own child. So a block's ReLU goes, and
+        those of an attention or a classifier without norms stay.
+
+        Args:
+            layers: the norm layers that are in the model.
+
+        Returns:
+            How many there were.
+        """
+        if self.activation is None:
+            return 0
+        inside = {part for layer in layers for part in layer.modules()}
+        paths = [
+            path
+            for path, module in model.named_modules(remove_duplicate=False)
+            if isinstance(module, ACTIVATIONS) and module not in inside
+            if not inside.isdisjoint(model.get_submodule(path.rpartition(".")[0]).children())
+        ]
+        for path in paths:
+            model.set_submodule(path, self.activation())
+        return len(paths)
+
+    def initialize(self, model: nn.Module) -> None:
+        """Have `init` initialize the model, in place."""
+        if self.init is not None:
+            self.init(model)
 
     def reparametrize(self, model: nn.Module) -> None:
-        """Register a `weight` module on the weight of every nn.Conv2d of the model, in place."""
+        """Put `weight` on the weight of every nn.Conv2d of the model, in place.
+
+        Raises:
+            TypeError: if it is a function that does not reparametrize.
+        """
         if self.weight is None:
             return
+        makes_modules = isinstance(getattr(self.weight, "func", self.weight), type)
         for module in list(model.modules()):  # a list, as registering adds modules
-            if isinstance(module, nn.Conv2d):
+            if not isinstance(module, nn.Conv2d):
+                continue
+            if makes_modules:
                 register_parametrization(module, "weight", self.weight())
+                continue
+            self.weight(module)
+            if not is_parametrized(module, "weight"):
+                raise TypeError(
+                    f"{self.weight} has not reparametrized the convolution it was given"
+                )
