@@ -28,7 +28,9 @@ BYTES_A_PIXEL = 600  # that training a ResNet18 keeps for the backward pass
 class NormConfig:
     name: str = MISSING
     layer: dict[str, Any] = MISSING
-    weight: dict[str, Any] = field(default_factory=dict)  # empty: none
+    weight: dict[str, Any] = field(default_factory=dict)  # these three are empty where a norm
+    activation: dict[str, Any] = field(default_factory=dict)  # has none
+    init: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+
+from normbench.errors import UserError
 
 Settings = dict[str, Any]  # data, model, norm, optimizer, schedule, train, and of a probe's: probe
 
@@ -15,11 +18,14 @@ INSTANTIATED = {
     "model": "model.name",
     "norm.layer": "norm.name",
     "norm.weight": "norm.name",
+    "norm.activation": "norm.name",
+    "norm.init": "norm.name",
     "data.source": "data.name",
     "optimizer": "optimizer.name",
     "schedule": "schedule.name",
     "probe": "probe.name",
 }
+ADDED = ("norm.weight", "norm.activation", "norm.init")  # to a norm, whose name becomes longer
 ELSEWHERE = ("root", "cache", "download")  # where a dataset is, not what it is
 
 
@@ -32,21 +38,30 @@ def settle_replaced_parts(cfg: DictConfig, overrides: Sequence[str]) -> None:
     Args:
         cfg: a composed config; changed in place.
         overrides: what the user typed, such as ``["norm.layer._target_=mine.MyNorm"]``.
+
+    Raises:
+        UserError: for a target that is no import path.
     """
     typed = {override.lstrip("+~").split("=", 1)[0] for override in overrides}
     for node, name in INSTANTIATED.items():
         settings = OmegaConf.select(cfg, node)
         if f"{node}._target_" not in typed or settings is None:
             continue
+        target = settings.get("_target_")
+        if not re.fullmatch(r"\w+(\.\w+)+", str(target)):
+            raise UserError(
+                f"{node}._target_={target} names nothing: give the import path of a class or a "
+                "function, such as mymodule.MyLayer"
+            )
         for key in list(settings):
             keep = key in ("_target_", "_partial_", "name") or f"{node}.{key}" in typed
             if not keep:
                 OmegaConf.set_struct(settings, False)
                 del settings[key]
         if name not in typed:
-            new = str(settings.get("_target_")).rpartition(".")[2]
+            new = target.rpartition(".")[2]
             old = OmegaConf.select(cfg, name)
-            OmegaConf.update(cfg, name, f"{old}_{new}" if node == "norm.weight" else new)
+            OmegaConf.update(cfg, name, f"{old}_{new}" if node in ADDED else new)
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -66,7 +81,9 @@ def outcome_settings(
         identity: tells datasets apart that share their settings (``Dataset.identity``).
     """
     data = {k: v for k, v in config["data"].items() if k not in ELSEWHERE}
-    norm = config["norm"] | {"weight": config["norm"].get("weight") or None}
+    # A weight was there from the start, as null where a norm has none; what came later is left out.
+    norm = {part: of for part, of in config["norm"].items() if of}
+    norm["weight"] = norm.get("weight")
     return {
         "data": data | ({"identity": identity} if identity else {}),
         "model": config["model"],

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from normbench.errors import UserError
+from normbench.explain import first_line
 from normbench.instantiate import instantiate
 from normbench.norms import Norm
 from normbench.places import config_names, read_config
@@ -62,7 +63,6 @@ def build(
     network = instantiate(what, own, norm_layer=maker, num_classes=num_classes)
     if not isinstance(network, nn.Module):
         raise UserError(f"{what}: the model is a {type(network).__name__}, no torch.nn.Module")
-    chosen.reparametrize(network)
     layers = _norm_layers(network, maker.take())
     if not layers.found:
         there = f"{len(layers.others)} of its own" if layers.others else "no norm at all"
@@ -70,6 +70,7 @@ def build(
             f"{what}: the network that was built has {there} and none of {_name(norm)}: choose a "
             "model that makes its norms with its argument norm_layer"
         )
+    _adapt(what, network, chosen, layers.found)
     return network, layers
 
 
@@ -104,15 +105,38 @@ def _norm(what: str, norm: Choice) -> Norm:
         raise UserError(
             f"norm={_name(norm)} has no layer: name the layer's class with norm.layer._target_"
         )
-    # neither is made here, whatever the config says: the model does that
-    layer = instantiate(what, {**config["layer"], "_partial_": True})
-    weight = config.get("weight")
-    if weight and "_target_" not in weight:
+    made = {"layer": _factory(what, config["layer"])}
+    for part in ("weight", "activation", "init"):
+        settings = config.get(part)
+        if not settings:
+            continue
+        if "_target_" not in settings:
+            raise UserError(
+                f"norm={_name(norm)} has settings for a part that it does not have, norm.{part}: "
+                f"name its class, with norm.{part}._target_"
+            )
+        made[part] = _factory(what, settings)
+    return Norm(**made)
+
+
+def _factory(what: str, settings: Mapping[str, Any]) -> Callable[..., Any]:
+    """What makes a part; it is not made here, whatever the config says: the model does that."""
+    return instantiate(what, {**settings, "_partial_": True})
+
+
+def _adapt(what: str, network: nn.Module, norm: Norm, layers: list[nn.Module]) -> None:
+    """Bring what the norm has besides its layers into the network, in place."""
+    try:
+        replaced = norm.replace_activations(network, layers)
+        norm.initialize(network)
+        norm.reparametrize(network)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{what}: {first_line(error)}") from error
+    if norm.activation is not None and not replaced:
         raise UserError(
-            f"norm={_name(norm)} has settings for a weight but none of its own: name its class, "
-            "with norm.weight._target_"
+            f"{what}: the norm brings an activation, and the network has none beside its norms "
+            "whose place it could take: choose a model with torch.nn's activations there"
         )
-    return Norm(layer, instantiate(what, {**weight, "_partial_": True}) if weight else None)
 
 
 def _norm_layers(network: nn.Module, made: list[nn.Module]) -> NormLayers:
