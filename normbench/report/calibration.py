@@ -103,7 +103,7 @@ def _chosen(found: list[Candidate]) -> Iterable[str]:
             continue
         fitted = [norm for norm in norms if calibration.fitted(MODEL, norm)]
         others = [norm for norm in norms if norm not in fitted]
-        row = [str(rank), calibration.name]
+        row = [calibration.name, str(rank)]
         for names in (fitted, others):
             score = candidate.score(places_of(*names)) if names else None
             row += [", ".join(names) or "–", f"{score.mean:.3f}" if score else "–"]
@@ -111,10 +111,10 @@ def _chosen(found: list[Candidate]) -> Iterable[str]:
     if not rows:
         yield "No candidate here was chosen."
         return
-    yield table(rows, ("", "protocol", "chosen by", "mean", "predicts", "mean"), "rllrlr")
+    yield table(rows, ("protocol", "number", "chosen by", "mean", "predicts", "mean"), "lrlrlr")
     yield filled(
-        "Mean absolute difference in accuracy over the cells of these norms that were run here. "
-        "Predictions in full: predictions.md."
+        "Its number above, and the mean absolute difference in accuracy over the cells of these "
+        "norms that were run here. Predictions in full: predictions.md."
     )
 
 

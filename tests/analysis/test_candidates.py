@@ -215,5 +215,5 @@ def test_a_calibrations_choice_is_told_with_what_it_was_chosen_by(monkeypatch):
         for line in section.splitlines()
         if "made-up" in line
     ]
-    assert row[:4] == ["2", "made-up", "none, batchnorm, layernorm", "0.010"]
+    assert row[:4] == ["made-up", "2", "none, batchnorm, layernorm", "0.010"]
     assert "groupnorm" in row[4] and row[5] == "0.040"
