@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import re
+import sysconfig
 import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -95,9 +96,10 @@ def first_line(error: BaseException) -> str:
 def place_of(error: BaseException) -> str:
     """`` (mylayer.py, line 12)``: the last place outside libraries that an error passed through."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        parts = Path(frame.filename).parts
-        if not {"site-packages", "dist-packages", "normbench"} & set(parts[:-1]):
-            return f" ({Path(frame.filename).name}, line {frame.lineno})"
+        file = Path(frame.filename)
+        ours = {"site-packages", "dist-packages", "normbench"} & set(file.parts[:-1])
+        if not ours and not file.is_relative_to(sysconfig.get_path("stdlib")):
+            return f" ({file.name}, line {frame.lineno})"
     return ""
 
 
