@@ -22,12 +22,17 @@ class Augmentation:
         count: how many images there are.
         seed: of everything that is drawn.
         device: where images are.
+
+    Attributes:
+        choice, count: as given.
+        generator: draws everything.
+        theta: (N, 2, 3), float32: where in the image, from -1 to 1, a pixel of the result comes
+            from.
     """
 
     def __init__(self, choice: str, count: int, seed: int, device: torch.device):
         self.choice, self.count = choice, count
         self.generator = torch.Generator().manual_seed(seed)
-        # (N, 2, 3): where in the image, from -1 to 1, a pixel of the result comes from
         self.theta = torch.zeros(count, 2, 3, device=device)
 
     def draw(self) -> None:

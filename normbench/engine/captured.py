@@ -74,12 +74,22 @@ class CapturedTraining(Training):
         plan, data, device: as for Training.
         stream: where everything happens, and what makes the graphs.
 
+    Attributes:
+        unroll: steps in one graph.
+        counter: the step of the epoch that comes next, (1,), int64.
+        indices: where the images of the epoch's batches are, (steps, batch size), int64.
+        rates: for the learning rate, and for the momentum where it changes: the number that the
+            optimizer reads, its values for the steps of the epoch, those for all of the run's.
+        val_counter: the batch of validation images that comes next, (1,), int64.
+        val_indices, val_labels: where these are, and their labels, (batches, batch size), int64;
+            what fills up the last is labelled IGNORED.
+
     Raises:
         NotCapturable: for an optimizer that depends on the host.
     """
 
     half_copies = True
-    unroll = 8  # steps in one graph
+    unroll = 8
 
     def __init__(self, plan: Plan, data: Dataset, device: torch.device, stream: Stream):
         super().__init__(plan, data, device)
@@ -87,7 +97,6 @@ class CapturedTraining(Training):
         steps, group = self.steps_per_epoch, self.optimizer.param_groups[0]
         self.counter = torch.zeros(1, dtype=torch.int64, device=device)
         self.indices = torch.zeros(steps, plan.batch_size, dtype=torch.int64, device=device)
-        # (the number that the optimizer reads, its table for the epoch, its values for the run)
         self.rates = [self._rate(group["lr"], self.schedule.lr)]
         for momentum in (group.get("momentum"), group.get("betas", [None])[0]):
             if isinstance(momentum, Tensor):

@@ -15,7 +15,10 @@ class Cuda:
     """The current device.
 
     Convolutions are autotuned among deterministic algorithms; float32 means float32, not TF32.
-    Streams are used again and again, as libraries keep some memory for each that they have seen.
+
+    Attributes:
+        unused: streams to be used again, as libraries keep some memory for each that they have
+            seen.
     """
 
     def __init__(self) -> None:
@@ -51,6 +54,12 @@ class Stream:
 
     A stream has random numbers of its own, on the host and on the device, since a run's must not
     depend on what other lanes draw meanwhile.
+
+    Attributes:
+        stream: torch's.
+        pool: the memory that the graphs of a run share.
+        generator: the device's random numbers.
+        host_random: the state of the host's.
     """
 
     def __init__(self) -> None:

@@ -33,6 +33,13 @@ class CudaLanes:
         count: how many lanes at most.
         share: the share of the device that a task keeps busy. With it, lanes count as idle only
             while shares and memory allow; without it, whenever there are less than ``count``.
+
+    Attributes:
+        limit: how many lanes at most by now.
+        lanes: those that train.
+        waiting: tasks that ran out of memory.
+        events: those that the next wait returns.
+        need: bytes, the most that a lane was seen to take.
     """
 
     def __init__(
@@ -44,9 +51,9 @@ class CudaLanes:
     ):
         self.begin, self.device, self.limit, self.share = begin, device, count, share
         self.lanes: list[_Lane] = []
-        self.waiting: deque[Any] = deque()  # tasks that ran out of memory
-        self.events: list[Event] = []  # those that the next wait returns
-        self.need = 0  # bytes, the most that a lane was seen to take
+        self.waiting: deque[Any] = deque()
+        self.events: list[Event] = []
+        self.need = 0
 
     @property
     def idle(self) -> int:
@@ -137,7 +144,14 @@ class CudaLanes:
 
 @dataclass(eq=False)
 class _Lane:
-    """A task while it trains. ready: whether the device is through with what it has been given."""
+    """A task while it trains.
+
+    Attributes:
+        task: which.
+        stream: the queue that its work is put in.
+        running: goes on with it, and yields the number of steps that it has put there.
+        ready: whether the device is through with what it has been given.
+    """
 
     task: Any
     stream: Stream

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from typing import Any, Protocol
 from normbench.errors import UserError
 from normbench.explain import place_of
 
+# Seconds between attempts at a process: a server that was killed is not gone at once.
+PAUSES = (0.1, 0.5, 2.0)
+
 Report = Callable[[int], None]
 Train = Callable[[Any, Report], Any]  # trains a task, reporting steps done, and returns the result
 
@@ -30,8 +34,13 @@ Train = Callable[[Any, Report], Any]  # trains a task, reporting steps done, and
 class Event:
     """Something that happened to a task: it advanced by steps, or ended with a result or an error.
 
-    error: one line; details: the traceback, if there is one.
-    notice: what a user may want to know of a task that goes on.
+    Attributes:
+        task: which.
+        steps: how many it took since its last event.
+        result: what it came to.
+        error: what ended it, in one line.
+        details: the traceback, if there is one.
+        notice: what a user may want to know of a task that goes on.
     """
 
     task: Any
@@ -87,12 +96,12 @@ def prepare_processes(modules: list[str]) -> None:
 class ProcessLanes:
     """Lanes that are processes, kept for one task after another.
 
+    A task whose process dies is given to a fresh process once; when that dies too, the task has
+    failed. Processes end when this one does, however it ends: each watches its pipe.
+
     Args:
         count: how many.
         make_train: called once in each process (so it is pickled); makes what trains a task.
-
-    A task whose process dies is given to a fresh process once; when that dies too, the task has
-    failed. Processes end when this one does, however it ends: each watches its pipe.
     """
 
     ATTEMPTS = 2
@@ -134,11 +143,11 @@ class ProcessLanes:
 
     def _fork(self) -> _LaneProcess:
         """A fresh process, from a fresh server if that was killed as well."""
-        for _ in range(self.ATTEMPTS - 1):
+        for pause in PAUSES:
             try:
                 return _LaneProcess(self.context, self.make_train)
             except (EOFError, ConnectionError, FileNotFoundError):
-                continue
+                time.sleep(pause)
         return _LaneProcess(self.context, self.make_train)
 
     def _bury(self, process: _LaneProcess) -> list[Event]:
@@ -160,7 +169,12 @@ class ProcessLanes:
 
 
 class _LaneProcess:
-    """A process that trains one task at a time, seen from the process that feeds it."""
+    """A process that trains one task at a time, seen from the process that feeds it.
+
+    Attributes:
+        task: the one that it trains, or None.
+        attempt: at that, from 1.
+    """
 
     def __init__(self, context: Any, make_train: Callable[[], Train]):
         self.pipe, theirs = context.Pipe()

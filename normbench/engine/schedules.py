@@ -16,7 +16,9 @@ import numpy as np
 class Schedule:
     """What the optimizer is set to before each step.
 
-    lr: (steps,) learning rates. momentum: (steps,) momenta, or None to leave the optimizer's.
+    Attributes:
+        lr: (steps,) learning rates.
+        momentum: (steps,) momenta, or None to leave the optimizer's.
     """
 
     lr: np.ndarray

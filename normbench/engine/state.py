@@ -28,7 +28,7 @@ OF_AN_OPTIMIZER = {"param_groups"}
 def state_of(training: Training) -> dict[str, Any]:
     """The state of a run, made of the run's own tensors: for a file, or to be copied.
 
-    Gradients are no part of it, as every step begins by clearing them.
+    Gradients are no part of it: a step makes its own.
     """
     return _with_tensors(torch.Tensor.detach, _parts(training))
 
@@ -40,15 +40,18 @@ def restore_state(training: Training, state: dict[str, Any]) -> None:
 
 
 class Snapshot:
-    """A run's state and its gradients as they are now, to be brought back any number of times."""
+    """A run's state as it is now, to be brought back any number of times.
+
+    Gradients come back as the tensors that they are now, whatever these hold by then.
+    """
 
     def __init__(self, training: Training):
         self.training = training
-        self.parameters = list({*training.model.parameters(), *training.parameters.tensors})
         self.parts = _parts(training)
-        self.parts["gradients"] = [p.grad for p in self.parameters]
         # one deepcopy of all, in which views of a tensor are views of its copy
         self.values = copy.deepcopy(_with_tensors(torch.Tensor.detach, self.parts))
+        params = {*training.model.parameters(), *training.parameters.tensors}
+        self.gradients = [(p, p.grad) for p in params]
 
     def restore(self, keep_memory: bool = False) -> None:
         """Have every tensor where it was, with the numbers that it held.
@@ -57,10 +60,9 @@ class Snapshot:
             keep_memory: what the optimizer has made since becomes zeros; else it is removed.
         """
         with torch.no_grad():
-            state = _fill(self.parts, self.values)
-            _put(self.training, state, keep_memory)
-            for p, gradient in zip(self.parameters, state["gradients"], strict=True):
-                p.grad = gradient
+            _put(self.training, _fill(self.parts, self.values), keep_memory)
+        for p, gradient in self.gradients:
+            p.grad = gradient
 
 
 def _parts(training: Training) -> dict[str, Any]:

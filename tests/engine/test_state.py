@@ -13,7 +13,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 import numpy as np
 import pytest
 import torch
-from small_runs import MODEL, dataset, plan
+from small_runs import MODEL, dataset, plan, ranger
 from stand_in_cuda import StandInStream
 from torch import nn
 
@@ -30,6 +30,8 @@ from normbench.places import config_names
 CPU = torch.device("cpu")
 DATA = dataset()
 PLAIN = None | bool | int | float | complex | str | bytes
+# Memory that every step writes its gradients to; those of single parameters are dropped instead.
+SHARED_GRADIENT = "training.parameters.gradients", "training.parameters.tensors.0.grad"
 FUNCTIONS = type, partial, FunctionType, MethodType, BuiltinFunctionType
 
 
@@ -94,7 +96,8 @@ def bits(tensor):
 def changed(before, after):
     """Paths at which two looks differ."""
     paths = before.contents.keys() | after.contents.keys()
-    return {p for p in paths if before.contents.get(p, "-") != after.contents.get(p, "-")}
+    differing = {p for p in paths if before.contents.get(p, "-") != after.contents.get(p, "-")}
+    return {path for path in differing if not path.startswith(SHARED_GRADIENT)}
 
 
 def assert_same(before, after):
@@ -117,7 +120,7 @@ class Keeping(nn.Module):
         self.count, self.share, self.phase, self.odd = 0, 0.5, "new", False
         self.log, self.history = log, []  # the log is another layer's, too
         self.nested = {"sum": 0.0, "pair": (0, torch.zeros(2))}
-        self.mean, self.last = torch.zeros(num_channels), None
+        self.mean, self.last, self.means = torch.zeros(num_channels), None, [torch.zeros(2)]
         self.generator = torch.Generator().manual_seed(5)
         self.function, self.kind = torch.relu, torch.float32  # no state
 
@@ -133,6 +136,7 @@ class Keeping(nn.Module):
             self.unnamed += 1
             self.last = x.mean((0, 2, 3))  # a part of a graph
             self.mean.lerp_(self.last.detach(), 0.1)
+            self.means[0] = self.mean[:2] * 2
             x = x + torch.rand((), generator=self.generator) * self.share
             if self.count == 1:
                 self.made_late = 3
@@ -229,7 +233,7 @@ AS_WELL = {
         f"model._modules.features._modules.2.{name}"
         for name in (
             "count", "share", "phase", "odd", "log", "history", "nested.sum", "nested.pair",
-            "mean", "last", "generator", "made_late", "_buffers.unnamed",
+            "mean", "last", "means.0", "generator", "made_late", "_buffers.unnamed",
         )
     },
     "extra state": {"model._modules.features._modules.2.sizes"},
@@ -239,6 +243,7 @@ AS_WELL = {
 OF_GRAPHS = {"counter", "val_counter", "indices", "rates"}
 # What a second epoch leaves as the first did.
 ONCE = {"counter", "val_counter", "model._modules.features._modules.2.made_late"}
+MADE_BY_CAPTURE = {"unroll", "replay_steps", "replay_evaluation"}
 
 
 def captured(plan):
@@ -314,6 +319,13 @@ def test_a_fresh_run_is_brought_to_what_a_file_holds(make, name, tmp_path):
     assert not changed(went_on, Look(fresh))
 
 
+def test_a_file_holds_numbers_without_the_graphs_that_made_them():
+    training = plain(plan_of("attributes"))
+    go_on(training)
+    kept = state_of(training)["layers"]["features.2"]["attributes"]
+    assert training.model.features[2].last.requires_grad and not kept["last"].requires_grad
+
+
 def trains_on_dense_gradients(kind):
     """Whether an optimizer takes a step as a run's steps do."""
     weight = nn.Parameter(torch.ones(2, 2))
@@ -361,15 +373,16 @@ def test_every_optimizer_of_torch_is_brought_back(name, tmp_path):
 
 @pytest.mark.parametrize("make", [plain, captured])
 def test_whatever_else_is_done_to_a_run_is_undone(make):
-    training = make(plan(model=keeping))
+    training = make(plan(model=keeping, augment="flip"))
     go_on(training)
     before = Look(training)
     with pytest.raises(ArithmeticError), excursion(training):
         assert all(p.grad is None for p in training.model.parameters())
         go_on(training)
-        for p in training.model.parameters():
+        for p in (*training.model.parameters(), *training.parameters.tensors):
             p.data = torch.randn(p.shape)
             p.grad = torch.ones_like(p)
+        training.metrics.loss = training.augmentation.theta = torch.ones(2)
         for module in training.model.modules():
             for name in module._buffers:
                 module._buffers[name] = torch.ones(2)
@@ -382,23 +395,25 @@ def test_whatever_else_is_done_to_a_run_is_undone(make):
         for group in training.optimizer.param_groups:
             group["lr"], group["added"] = 7.0, [1]
         training.optimizer.state.clear()
-        training.augmentation = None
         torch.manual_seed(99)
         raise ArithmeticError
     assert_same(before, Look(training))
 
 
-def test_the_warm_up_of_graphs_leaves_no_trace():
-    chosen = plan(model=keeping, optimizer=torch.optim.AdamW)
-    fresh = CapturedTraining(chosen, DATA, CPU, StandInStream())
-    before = Look(fresh)
-    fresh.capture()
-    seen = {p for p in changed(before, Look(fresh)) if not p.endswith(".training")}  # the mode
-    made = {p for p in seen if p.startswith("training.optimizer.state")}
-    of_graphs = {"training.unroll", "training.replay_steps", "training.replay_evaluation"}
-    assert made and seen - made == of_graphs
-    (state,) = fresh.optimizer.state.values()
-    assert state and not any(value.any() for value in state.values())
+@pytest.mark.parametrize("optimizer, late", [(torch.optim.AdamW, True), (ranger, False)])
+def test_the_warm_up_of_graphs_leaves_no_trace_but_zeros(optimizer, late):
+    training = CapturedTraining(
+        plan(model=keeping, optimizer=optimizer), DATA, CPU, StandInStream()
+    )
+    before = Look(training)
+    training.capture()
+    after = Look(training)
+    seen = {path for path in changed(before, after) if not path.endswith(".training")}  # the mode
+    made = {path for path in seen if path.startswith("training.optimizer.state")}
+    assert bool(made) == late
+    assert seen - made == {f"training.{name}" for name in MADE_BY_CAPTURE}
+    (state,) = training.optimizer.state.values()
+    assert not late or not any(value.any() for value in state.values())
 
 
 class Counter:
