@@ -64,7 +64,7 @@ class ArticleGrid:
         return UserError(
             f"results.dir={self.results} holds no record of this protocol ({others} of others): "
             "train the article's cells with normbench run -m experiment=article, or give the "
-            "settings of those to look at, such as optimizer=sgd"
+            "settings of those to look at, such as optimizer=sgd or data=synthetic"
         )
 
 

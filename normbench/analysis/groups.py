@@ -61,9 +61,10 @@ def conditions(records: Sequence[Record]) -> str:
     """What records of one protocol have in common, in a line that tells nothing of hardware."""
     config = records[0]["config"]
     train = config["train"]
+    epochs = train["epochs"]
     return (
-        f"{train['epochs']} epochs, {config['optimizer']['name']}, {config['schedule']['name']}, "
-        f"{config['data']['image_size']} px, {train['precision']}; validation split after the last "
+        f"{epochs} epoch{'s' * (epochs != 1)}, {config['optimizer']['name']}, "
+        f"{config['schedule']['name']}, {config['data']['image_size']} px, {train['precision']}; validation split after the last "
         f"epoch, mean ± standard deviation over seeds."
     )
 

@@ -78,7 +78,7 @@ def unlike_the_article(settings: Mapping[str, Any]) -> list[str]:
         what = data["name"] if data["name"] != DATA else f"{DATA} of {source}"
         found.append(f"their data are {what} and not {DATA}")
     if epochs != EPOCHS:
-        found.append(f"they have {epochs} epochs and not {EPOCHS}")
+        found.append(f"they have {epochs} epoch{'s' * (epochs != 1)} and not {EPOCHS}")
     if convolutions and len(model.get("widths", ())) != convolutions:
         found.append(f"their network has not {convolutions} convolutions")
     return found

@@ -121,6 +121,7 @@ def test_nothing_to_compare():
             "their data are imagenette of imagefolder",
         ),
         (("train.epochs=5",), "they have 5 epochs and not 3"),
+        (("train.epochs=1",), "they have 1 epoch and not 3"),
         (("models.cnn4.widths=[8,16]",), "their network has not 4 convolutions"),
     ],
 )
