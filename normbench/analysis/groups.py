@@ -64,8 +64,8 @@ def conditions(records: Sequence[Record]) -> str:
     epochs = train["epochs"]
     return (
         f"{epochs} epoch{'s' * (epochs != 1)}, {config['optimizer']['name']}, "
-        f"{config['schedule']['name']}, {config['data']['image_size']} px, {train['precision']}; validation split after the last "
-        f"epoch, mean ± standard deviation over seeds."
+        f"{config['schedule']['name']}, {config['data']['image_size']} px, {train['precision']}; "
+        "validation split after the last epoch, mean ± standard deviation over seeds."
     )
 
 
