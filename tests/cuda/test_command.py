@@ -7,7 +7,7 @@ from command_line import TINY
 
 def test_a_grid_is_trained_on_the_device(normbench_command):
     nb = normbench_command
-    code, out, err = nb(
+    code, out, err = nb.process(
         "run", *TINY, "device=cuda", "grid.batch_size=[20,2]", "grid.lr=[0.01]",
         "grid.seeds=[0,1]", "norm=groupnorm",
     )  # fmt: skip
@@ -22,7 +22,7 @@ def test_a_grid_is_trained_on_the_device(normbench_command):
 
 
 def test_what_cannot_be_captured_is_said_and_trained(normbench_command):
-    code, out, err = normbench_command(
+    code, out, err = normbench_command.process(
         "run", *TINY, "device=cuda", "grid.batch_size=[20]", "grid.lr=[0.01]", "grid.seeds=[0]",
         "optimizer._target_=torch.optim.NAdam", "optimizer.name=nadam",
     )  # fmt: skip

@@ -398,7 +398,7 @@ def test_an_error_in_one_lane_is_reported_and_the_others_go_on():
     plans = {"good": plan(epochs=1), "broken": plan(model=broken)}
     events = drive(lanes_for(plans), plans)
     assert result(events["good"]).status == "finished"
-    assert events["broken"][-1].error == "ArithmeticError: this layer never works"
+    assert events["broken"][-1].error.startswith("ArithmeticError: this layer never works (test_")
     assert "Traceback" in events["broken"][-1].details
 
 

@@ -153,14 +153,14 @@ for lookahead in (0, 3):
     for found_inf in (None, 0.0, 1.0):
         ranger = Ranger(
             [torch.nn.Parameter(torch.zeros(1))],
-            lr=0.05, weight_decay=0.1, lookahead_steps=lookahead, steps=20,
+            lr=0.05, weight_decay=0.1, lookahead_steps=lookahead, steps=7,
         )
         group = ranger.param_groups[0]
-        p, m, v, slow = (torch.randn(3001, generator=generator) for _ in range(4))
+        p, m, v, slow = (torch.randn(1501, generator=generator) for _ in range(4))
         plain = [p, m, v.abs(), slow if lookahead else None]
         fused = [t if t is None else t.clone() for t in plain]
-        for step in range(20):
-            g = torch.randn(3001, generator=generator)
+        for step in range(7):
+            g = torch.randn(1501, generator=generator)
             scaler = ()
             if found_inf is not None:
                 overflow = found_inf and step % 3 == 1

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "fault_campaign.py"
 
 
+@pytest.mark.slow
 def test_the_short_form_passes(tmp_path):
     done = subprocess.run(
         [sys.executable, SCRIPT, "--short", "--table", tmp_path / "table.md"],

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "simulate_cluster.py"
 
 
+@pytest.mark.slow
 def test_runs_over_workers_that_are_killed(tmp_path):
     done = subprocess.run(
         [sys.executable, SCRIPT, tmp_path / "results", "--runs=200", "--workers=20",
