@@ -9,6 +9,7 @@ from normbench.commands import COMMANDS
 from normbench.places import config_folder, config_names, read_config
 from normbench.settings import plain
 
+PROTOCOL = ("data", "model", "optimizer", "schedule", "train")
 NAMED = ("model", "norm", "data", "optimizer", "schedule")
 OPTIONS = [(group, option) for group in NAMED for option in config_names(group)]
 
