@@ -4,6 +4,7 @@ import weakref
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 
 class StandIn:
@@ -82,3 +83,14 @@ class StandInStream:
             work()()
 
         return replay
+
+
+class Noisy(nn.Module):
+    """Random in training."""
+
+    def __init__(self, num_channels):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(num_channels)
+
+    def forward(self, x):
+        return self.norm(nn.functional.dropout(x, 0.2, self.training))
