@@ -10,6 +10,8 @@ from random import Random
 import pytest
 from command_line import ONE_RUN, TINY
 
+from normbench.checks import check_training
+
 GRID = ["grid.batch_size=[20,4]", "grid.lr=[0.01]", "grid.seeds=[0,1]"]
 
 LAYERS = '''
@@ -161,6 +163,22 @@ def test_records_and_tables_do_not_depend_on_how_a_sweep_is_split(nb):
     code, out, err = nb("status", "results.dir=run")
     assert (code, err) == (0, "")
     assert "| synthetic | cnn4    | groupnorm |          4 |" in out
+
+
+def test_a_sweep_checks_each_job_once_and_all_before_the_first_trains(nb, monkeypatch):
+    checked = []
+
+    def check(cfg):
+        checked.append((cfg.norm.name, len(nb.records)))
+        check_training(cfg)
+
+    monkeypatch.setattr("normbench.job.check_training", check)
+    code, out, err = nb("run", "-m", *TINY, *ONE_RUN, "norm=none,groupnorm,batchnorm")
+    assert code == 0 and "3 runs trained" in out, err
+    assert checked == [("none", 0), ("groupnorm", 0), ("batchnorm", 0)]
+    code, out, err = nb("run", "-m", *TINY, *ONE_RUN, "force=true", "model.kernel_size=3,2")
+    assert code == 2 and "kernel_size 2" in err and len(err.splitlines()) == 1
+    assert len(nb.records) == 3 and not (nb.folder / "results/records/set_aside").exists()
 
 
 @pytest.mark.slow
