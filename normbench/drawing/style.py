@@ -7,12 +7,14 @@ matplotlib is imported when the first figure is drawn.
 from __future__ import annotations
 
 import io
+import math
 import textwrap
+import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from normbench.store.files import write_atomically
 
@@ -24,9 +26,17 @@ WIDTH = 8.5  # inches
 DPI = 200
 INK, FAINT, GRID = "#222222", "#666666", "#e4e4e4"  # text, captions, grid lines
 
-# Norm -> color and marker. Hues of Okabe and Ito and of Tol, which color-blind readers tell apart
-# within the article's norms, and within BatchNorm's parts.
-NORMS = {
+
+class Look(NamedTuple):
+    """How a norm's lines and points are drawn."""
+
+    color: str
+    marker: str
+
+
+# Hues of Okabe and Ito and of Tol, which color-blind readers tell apart within the article's norms,
+# and within BatchNorm's parts.
+_NORMS = {
     "none": ("#595959", "X"),
     "batchnorm": ("#0072b2", "o"),
     "batchnorm_eps": ("#56b4e9", "s"),
@@ -42,13 +52,8 @@ NORMS = {
     "affine": ("#332288", "P"),
     "noisy_batchnorm": ("#d55e00", "d"),
 }
-OTHERS = (
-    ("#999933", "*"),
-    ("#117733", "h"),
-    ("#44aa99", "d"),
-    ("#aa4499", "P"),
-    ("#cc6677", "p"),
-)
+NORMS = {norm: Look(*look) for norm, look in _NORMS.items()}
+OTHERS = ("#999933", "#117733", "#44aa99", "#aa4499", "#cc6677"), ("*", "h", "d", "P", "p")
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib
@@ -85,18 +90,33 @@ STYLE: dict[str, Any] = {
 }
 
 
-def color(norm: str) -> str:
-    """The color of a norm, told as in tables, in every figure."""
-    return _look(norm)[0]
+def looks(norms: Iterable[str]) -> dict[str, Look]:
+    """Color and marker of norms that are drawn in one figure, in their order.
+
+    Each looks as it does in every figure; but where another norm of this figure has that look, the
+    one that was not drawn by the project before takes the next that is free.
+    """
+    norms = list(norms)
+    found: dict[str, Look] = {}
+    for norm in sorted(norms, key=lambda norm: norm not in NORMS):
+        free = (look for look in _choices(norm) if look not in found.values())
+        found[norm] = next(free, _look(norm))
+    return {norm: found[norm] for norm in norms}
 
 
-def marker(norm: str) -> str:
-    """Its marker in every figure, for readers and printers without color."""
-    return _look(norm)[1]
+def _look(norm: str) -> Look:
+    return next(_choices(norm))
 
 
-def _look(norm: str) -> tuple[str, str]:
-    return NORMS.get(norm) or OTHERS[zlib.crc32(norm.encode()) % len(OTHERS)]
+def _choices(norm: str) -> Iterator[Look]:
+    """A norm's look in every figure, and what it can have instead."""
+    if norm in NORMS:
+        yield NORMS[norm]
+    colors, markers = OTHERS
+    first = zlib.crc32(norm.encode())
+    for turn in range(len(markers)):
+        for i in range(first, first + len(colors)):
+            yield Look(colors[i % len(colors)], markers[(i + turn) % len(markers)])
 
 
 def shades(count: int) -> list[Any]:
@@ -108,11 +128,24 @@ def shades(count: int) -> list[Any]:
 
 @contextmanager
 def in_style() -> Iterator[None]:
-    """What is drawn inside looks like every other figure, whatever the user's matplotlibrc says."""
+    """What is drawn inside looks like every other figure, whatever the user's matplotlibrc says.
+
+    That an axis has no range, or nothing positive for logarithms, is no news worth a warning.
+    """
     from matplotlib.style import context
 
-    with context(STYLE, after_reset=True):
+    with context(STYLE, after_reset=True), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Attempting to set identical|Data has no positive")
         yield
+
+
+@contextmanager
+def canvas(height: float, width: float = WIDTH) -> Iterator[Figure]:
+    """A figure without axes to draw on inside of a ``with``; height and width in inches."""
+    with in_style():
+        from matplotlib.figure import Figure
+
+        yield Figure(figsize=(width, height))
 
 
 @contextmanager
@@ -126,10 +159,7 @@ def figure(
         height: of the whole figure, in inches, as is its width.
         settings: for ``Figure.subplots``, such as sharey=True.
     """
-    with in_style():
-        from matplotlib.figure import Figure
-
-        fig = Figure(figsize=(width, height))
+    with canvas(height, width) as fig:
         yield fig, fig.subplots(rows, columns, squeeze=False, **settings)
 
 
@@ -139,16 +169,31 @@ def legend(fig: Figure, ax: Axes, columns: int, **settings: Any) -> None:
     fig.legend(handles, labels, loc="outside upper left", ncols=columns, **settings)
 
 
-def log_scale(ax: Axes) -> None:
-    """A logarithmic y axis with plain numbers at it: 0.1, 1, 10, or 1, 2, 5 where these are few."""
-    from matplotlib.ticker import LogLocator, NullLocator
+# Where a logarithmic axis has numbers, within a decade: as few as tell its scale.
+NUMBERED = (1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9)
+ENOUGH = 3  # numbers
 
-    ax.set_yscale("log")
-    low, high = ax.get_ylim()
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 50 * low else (1,)))
-    if high < 50 * low:
-        ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+def log_scale(ax: Axes, which: str = "y") -> None:
+    """A logarithmic axis, x or y, once all is drawn: a tick at each of 1, 2, … 9 times a power of
+    ten, and plain numbers at some of them."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    ax.set(**{f"{which}scale": "log"})
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    low, high = sorted(axis.get_view_interval())
+    numbered = next((n for n in NUMBERED if _numbers(n, low, high) >= ENOUGH), NUMBERED[-1])
+    axis.set_major_locator(LogLocator(subs=numbered))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_locator(LogLocator(subs=range(2, 10)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _numbers(within_decade: Iterable[float], low: float, high: float) -> int:
+    """How many numbers an axis from low to high has."""
+    return sum(
+        math.floor(math.log10(high / n)) - math.ceil(math.log10(low / n)) + 1 for n in within_decade
+    )
 
 
 def caption(fig: Figure, text: str) -> None:

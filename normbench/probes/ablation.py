@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,8 +11,9 @@ from normbench.analysis.averages import array
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
 from normbench.drawing.captions import protocol_line
+from normbench.drawing.lines import label_ends
 from normbench.drawing.text import number_table
-from normbench.probes.curves import Curves, draw_curves, finished, std_over_runs
+from normbench.probes.curves import Curves, draw_curves, finished, std_over_runs, what_lines_are
 from normbench.store.records import Record
 
 if TYPE_CHECKING:
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOTHING, ALL = "none", "batchnorm"  # the norms between which the others are
+
+KINDS: dict[str, Callable[[dict[str, Any]], float]] = {
+    "loss at the end": lambda m: m["val_loss"][-1],
+    "accuracy at the end": lambda m: m["val_accuracy"][-1],
+    "loss over training": lambda m: float(np.mean(array(m["val_loss"]))),
+}
 
 # Norm -> {of what: (mean, standard deviation over seeds)}
 Shares = dict[str, dict[str, tuple[float, float]]]
@@ -33,20 +41,22 @@ class Ablation(Curves):
 
     @staticmethod
     def draw(records: list[Record]) -> Figure:
-        with style.figure(1, 3, 3.6) as (fig, axes):
-            for ax, part in zip(axes[0], ("val_loss", "val_accuracy"), strict=False):
+        found = shares(records)
+        rows = [3.0, *([0.7 + 0.23 * (len(found) + 1)] if found else [])]
+        with style.canvas(0.9 + sum(rows)) as fig:
+            parts = fig.subfigures(len(rows), 1, height_ratios=rows, squeeze=False)[:, 0]
+            colors = {norm: look.color for norm, look in style.looks(by_norm(records)).items()}
+            for ax, part in zip(parts[0].subplots(1, 2), ("val_loss", "val_accuracy"), strict=True):
                 draw_curves(ax, records, part)
-            if found := shares(records):
-                _draw_shares(axes[0, 2], found)
-            else:
-                axes[0, 2].set_axis_off()
-                axes[0, 2].legend(*axes[0, 0].get_legend_handles_labels(), loc="center left")
-            style.caption(
-                fig,
-                "Mean ± standard deviation over seeds; norms have the same color and marker on all "
-                "sides. Share of the improvement: (none − norm) / (none − batchnorm), of the "
-                f"validation loss at the end. {protocol_line(records)}.",
-            )
+                label_ends(ax, colors)
+            meaning = ""
+            if found:
+                _draw_shares(parts[1].subplots(1, len(KINDS), sharex=True, sharey=True), found)
+                meaning = (
+                    " Below, shares of the improvement: (none − norm) / (none − batchnorm), seed "
+                    "by seed."
+                )
+            style.caption(fig, f"{what_lines_are(records)}{meaning} {protocol_line(records)}.")
         return fig
 
     @staticmethod
@@ -54,14 +64,13 @@ class Ablation(Curves):
         found = shares(records)
         if not found:
             return ""
-        kinds = list(next(iter(found.values())))
         rows = [
-            [norm, *(_percent(*of_norm[kind]) for kind in kinds)] for norm, of_norm in found.items()
+            [norm, *(_percent(*of_norm[kind]) for kind in KINDS)] for norm, of_norm in found.items()
         ]
         return (
             Curves.summarize(records)
             + "\n# Shares of BatchNorm's improvement\n\n"
-            + number_table(["norm", *kinds], rows)
+            + number_table(["norm", *KINDS], rows)
             + "\n\nA share is (none − norm) / (none − batchnorm), seed by seed, mean ± standard "
             "deviation. It need not lie between 0 and 100%, and shares need not sum up.\n"
         )
@@ -78,18 +87,13 @@ def shares(records: list[Record]) -> Shares:
     }
     if NOTHING not in norms or ALL not in norms:
         return {}
-    kinds = {
-        "loss at the end": lambda m: m["val_loss"][-1],
-        "accuracy at the end": lambda m: m["val_accuracy"][-1],
-        "loss over training": lambda m: np.mean(array(m["val_loss"])),
-    }
     found: Shares = {}
     for norm, seeds in norms.items():
         common = sorted(set(seeds) & set(norms[NOTHING]) & set(norms[ALL]))
         if not common or norm == NOTHING:
             continue
         found[norm] = {}
-        for kind, measure in kinds.items():
+        for kind, measure in KINDS.items():
             nothing, all_, part = (
                 array([measure(group[seed]) for seed in common])
                 for group in (norms[NOTHING], norms[ALL], seeds)
@@ -99,21 +103,24 @@ def shares(records: list[Record]) -> Shares:
     return found
 
 
-def _draw_shares(ax: Axes, found: Shares) -> None:
-    """Those of the loss at the end, the largest on top."""
-    ends = {norm: kinds["loss at the end"] for norm, kinds in found.items()} | {NOTHING: (0, 0)}
-    ranked = sorted(ends, key=lambda norm: ends[norm])
-    for place, norm in enumerate(ranked):
-        mean, std = (100 * number for number in ends[norm])
-        ax.errorbar(
-            mean, place, xerr=std, elinewidth=1.6, linestyle="none",
-            color=style.color(norm), marker=style.marker(norm),
-        )  # fmt: skip
-    ax.set_yticks(range(len(ranked)), ranked)
-    ax.set_ylim(-0.6, len(ranked) - 0.4)
-    ax.tick_params(axis="y", length=0)
-    ax.set_title("improvement")
-    ax.set_xlabel("share of batchnorm's, %")
+def _draw_shares(axes: Sequence[Axes], found: Shares) -> None:
+    """A panel a kind, a row a norm; the largest share of the loss at the end is on top."""
+    nothing = dict.fromkeys(KINDS, (0.0, 0.0))
+    of_all = {NOTHING: nothing} | found
+    ranked = sorted(of_all, key=lambda norm: of_all[norm]["loss at the end"])
+    looks = style.looks(of_all)
+    for ax, kind in zip(axes, KINDS, strict=True):
+        for place, norm in enumerate(ranked):
+            mean, std = (100 * number for number in of_all[norm][kind])
+            color, marker = looks[norm]
+            ax.errorbar(
+                mean, place, xerr=std, elinewidth=1.6, linestyle="none", color=color, marker=marker
+            )
+        ax.set_title(kind)
+        ax.set_xlabel("% of batchnorm's improvement")
+        ax.tick_params(axis="y", length=0)
+    axes[0].set_yticks(range(len(ranked)), ranked)
+    axes[0].set_ylim(-0.6, len(ranked) - 0.4)
 
 
 def _percent(mean: float, std: float) -> str:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from normbench.analysis.averages import array
+from normbench.analysis.averages import array, mean, stack
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import page, protocol_line
-from normbench.drawing.panels import layer_legend
+from normbench.drawing.captions import averaged, how_many, page, protocol_line
+from normbench.drawing.layers import layer_names
+from normbench.drawing.lines import draw_runs
+from normbench.drawing.panels import layer_legend, norm_panels
 from normbench.drawing.text import number_table
 from normbench.errors import UserError
 from normbench.probes.probe import WatchingProbe
@@ -20,6 +22,7 @@ from normbench.store.records import Record
 
 if TYPE_CHECKING:
     import torch
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from normbench.probes.watching import Watched
@@ -93,24 +96,20 @@ class Activations(WatchingProbe):
 
     @staticmethod
     def draw(records: list[Record]) -> Figure:
-        norms = {norm: group[0] for norm, group in by_norm(records).items()}
-        with style.figure(3, len(norms), 7.6, sharex=True, sharey="row") as (fig, axes):
-            for column, (norm, record) in zip(axes.T, norms.items(), strict=True):
-                _draw_norm(column, record["measured"])
-                column[0].set_title(norm)
-                column[2].set_xlabel("training step")
-            axes[0, 0].set_ylabel("mean")
-            axes[1, 0].set_ylabel("standard deviation")
-            style.log_scale(axes[1, 0])
-            last = next(iter(norms.values()))["measured"]["layers"][-1]
-            axes[2, 0].set_ylabel(f"percentiles of {last}")
-            fig.align_ylabels(axes[:, 0])
-            layer_legend(fig, axes[0, 0])
+        norms = by_norm(records)
+        last = layer_names(records[0])[-1]
+        titles = ["mean", "standard deviation", f"percentiles of\n{last}"]
+        with norm_panels(norms, "training step", titles) as (fig, panels):
+            for norm, axes in panels.items():
+                _draw_norm(axes, norms[norm])
+            first = next(iter(panels.values()))  # the others share its axes
+            style.log_scale(first[1])
+            layer_legend(fig, first[0])
             style.caption(
                 fig,
                 "Outputs of the convolutions, before their norms, on the run's first batch in "
-                "training mode. Bottom: median, 25 to 75% and 1 to 99% of the last one's. "
-                f"{protocol_line(list(norms.values()))}.",
+                f"training mode. {averaged(records)}. Bottom: median, 25 to 75% and 1 to 99% of "
+                f"the last one's, means over {how_many(records)}. {protocol_line(records)}.",
             )
         return fig
 
@@ -125,15 +124,16 @@ class Activations(WatchingProbe):
                 ],
                 axis=0,
             )
-            for layer, mean, std in zip(group[0]["measured"]["layers"], *ends, strict=True):
-                rows.append([norm, layer, *mean, *std, std[1] / std[0]])
+            for layer, means, stds in zip(layer_names(group[0]), *ends, strict=True):
+                rows.append([norm, layer, *means, *stds, stds[1] / stds[0]])
         headings = ["norm", "layer", "mean: first", "last", "std: first", "last", "growth"]
         return page(
             "Outputs of convolutions",
             records,
             number_table(headings, rows),
             "Before training and at the last look, on the run's first batch in training mode; "
-            "means over seeds. Growth: the last standard deviation over the first.",
+            ""
+            f"means over {how_many(records)}. Growth: the last standard deviation over the first.",
         )
 
 
@@ -148,15 +148,22 @@ def _look(output: torch.Tensor) -> torch.Tensor:
     return torch.cat([mean[None], std[None], torch.quantile(some, quantiles)])
 
 
-def _draw_norm(axes: Any, measured: dict[str, Any]) -> None:
+def _draw_norm(axes: list[Axes], group: list[Record]) -> None:
     """Mean, standard deviation and the last layer's percentiles, from top to bottom."""
-    at, layers = measured["at"], measured["layers"]
+    at = max((record["measured"]["at"] for record in group), key=len)
+    layers = layer_names(group[0])
+    colors = style.shades(len(layers))
+
+    def of_runs(part: str) -> np.ndarray:  # (runs, layers, …, looks)
+        looks = [np.moveaxis(array(record["measured"][part]), -1, 0) for record in group]
+        return np.moveaxis(stack(looks), 1, -1)
+
     for ax, part in zip(axes, ("mean", "std"), strict=False):
-        colors = style.shades(len(layers))
-        for layer, line, color in zip(layers, array(measured[part]), colors, strict=True):
-            ax.plot(at, line, color=color, lw=1.2, label=layer)
-    low, lower, median, higher, high = array(measured["percentiles"][-1])
-    color = style.shades(len(layers))[-1] if len(layers) > 1 else style.INK
+        runs = of_runs(part)
+        for i, (layer, color) in enumerate(zip(layers, colors, strict=True)):
+            draw_runs(ax, at, runs[:, i], mean, color, lw=1.2, label=layer)
+    low, lower, median, higher, high = mean(of_runs("percentiles")[:, -1], axis=0)
+    color = colors[-1] if len(layers) > 1 else style.INK
     axes[2].fill_between(at, low, high, color=color, alpha=0.2, lw=0)
     axes[2].fill_between(at, lower, higher, color=color, alpha=0.4, lw=0)
     axes[2].plot(at, median, color=style.INK, lw=1.2)

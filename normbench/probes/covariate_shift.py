@@ -3,6 +3,7 @@ https://arxiv.org/abs/1805.11604, definition 2.1"""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,9 @@ import numpy as np
 from normbench.analysis.averages import array, geometric_mean, mean, stack
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import measured_when, page, protocol_line
+from normbench.drawing.captions import averaged, measured_when, page, protocol_line
+from normbench.drawing.layers import layer_names
+from normbench.drawing.lines import draw_runs
 from normbench.drawing.text import bullets, table_by_norm
 from normbench.errors import UserError
 from normbench.probes.probe import WatchingProbe, check_every, check_positive
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from normbench.probes.watching import Watched
 
 DRAWN = 4  # layers, spread over the depth of the network
+TITLE = 18  # characters that a panel has room for
 
 
 @dataclass(kw_only=True)
@@ -86,11 +90,13 @@ class CovariateShift(WatchingProbe):
 
     @staticmethod
     def draw(records: list[Record]) -> Figure:
-        layers = records[0]["measured"]["layers"]
+        layers = layer_names(records[0], before=1)
+        norms = by_norm(records)
+        looks = style.looks(norms)
         drawn = np.unique(np.linspace(0, len(layers) - 1, DRAWN).round().astype(int))
         with style.figure(2, len(drawn), height=4.4, sharex=True, sharey="row") as (fig, axes):
-            for norm, group in by_norm(records).items():
-                color = style.color(norm)
+            for norm, group in norms.items():
+                color, _ = looks[norm]
                 at = array(max((r["measured"]["at"] for r in group), key=len))
                 difference, cosine = (
                     stack([array(r["measured"][name]) for r in group])
@@ -98,11 +104,11 @@ class CovariateShift(WatchingProbe):
                 )
                 for column, layer in enumerate(drawn):
                     top, bottom = axes[:, column]
-                    top.plot(at, geometric_mean(difference[:, :, layer], 0), color=color)
-                    bottom.plot(at, mean(cosine[:, :, layer], 0), color=color, label=norm)
-                    top.set_title(layers[layer])
-                    style.log_scale(top)
+                    draw_runs(top, at, difference[:, :, layer], geometric_mean, color)
+                    draw_runs(bottom, at, cosine[:, :, layer], mean, color, label=norm)
+                    top.set_title(textwrap.fill(layers[layer], TITLE))
                     bottom.set_xlabel("training step")
+            style.log_scale(axes[0, 0])  # for all, as they share it
             axes[0, 0].set_ylabel("L2 difference")
             axes[1, 0].set_ylabel("cosine")
             style.legend(fig, axes[1, 0], 4)
@@ -110,8 +116,8 @@ class CovariateShift(WatchingProbe):
                 fig,
                 "The gradient of a layer's weight before and after all layers before it were "
                 "updated, on the same batch: no shift is a difference of 0 and a cosine of 1. "
-                f"{_update(records)}. Means over seeds. Measured {measured_when(records)}. "
-                f"{protocol_line(records)}.",
+                f"{_update(records)}. {averaged(records)}. Means of differences are geometric. "
+                f"Measured {measured_when(records)}. {protocol_line(records)}.",
             )
         return fig
 

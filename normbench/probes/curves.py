@@ -11,7 +11,7 @@ import numpy as np
 from normbench.analysis.averages import array
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import page, protocol_line
+from normbench.drawing.captions import mean_and_std, page, protocol_line
 from normbench.drawing.text import number_table
 from normbench.errors import UserError
 from normbench.probes.probe import WatchingProbe
@@ -72,7 +72,7 @@ class Curves(WatchingProbe):
             for ax, part in zip(axes[0], LABELS, strict=True):
                 draw_curves(ax, records, part)
             style.legend(fig, axes[0, 0], 4)
-            style.caption(fig, f"Mean ± standard deviation over seeds. {protocol_line(records)}.")
+            style.caption(fig, f"{what_lines_are(records)} {protocol_line(records)}.")
         return fig
 
     @staticmethod
@@ -87,17 +87,24 @@ class Curves(WatchingProbe):
 
 def draw_curves(ax: Axes, records: list[Record], part: str) -> None:
     """Mean and standard deviation over seeds of a measure, a line a norm."""
-    for norm, group in by_norm(records).items():
-        at = group[0]["measured"]["at"]
+    norms = by_norm(records)
+    looks = style.looks(norms)
+    for norm, group in norms.items():
         lines = values(group, part)
         if len(lines) == 0:
             continue
+        at = finished(group)[0]["measured"]["at"]
         mean, std = lines.mean(axis=0), std_over_runs(lines)
-        color, marker = style.color(norm), style.marker(norm)
+        color, marker = looks[norm]
         ax.fill_between(at, mean - std, mean + std, color=color, alpha=0.18, lw=0)
         ax.plot(at, mean, color=color, marker=marker, markevery=3, ms=4, lw=1.4, label=norm)
     ax.set_xlabel("training step")
     ax.set_title(LABELS[part])
+
+
+def what_lines_are(records: list[Record]) -> str:
+    """Of ``draw_curves``, for a caption."""
+    return f"Lines and shades: {mean_and_std(finished(records))}."
 
 
 def finished(records: list[Record]) -> list[Record]:

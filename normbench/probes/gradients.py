@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from normbench.analysis.averages import array
+from normbench.analysis.averages import array, geometric_mean, highest, lowest
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import page, protocol_line
+from normbench.drawing.captions import how_many, page, protocol_line
+from normbench.drawing.layers import layer_names
 from normbench.drawing.panels import FEW_LAYERS, layer_legend, norm_panels
 from normbench.drawing.text import table_by_norm
 from normbench.probes.probe import WatchingProbe
@@ -80,18 +81,22 @@ class Gradients(WatchingProbe):
 
     @staticmethod
     def draw(records: list[Record]) -> Figure:
-        firsts = {norm: group[0] for norm, group in by_norm(records).items()}
-        with norm_panels(firsts, "training step", "gradient norm") as (fig, axes):
-            for norm, ax in axes.items():
-                _draw_lines(ax, firsts[norm]["measured"])
-            style.log_scale(ax)
-            layer_legend(fig, next(iter(axes.values())))
-            few = any(len(r["measured"]["layers"]) <= FEW_LAYERS for r in firsts.values())
+        norms = by_norm(records)
+        with norm_panels(norms, "training step", ["gradient norm"]) as (fig, panels):
+            for norm, (ax,) in panels.items():
+                _draw_lines(ax, norms[norm])
+            first, *_ = (ax for (ax,) in panels.values())  # the others share its axes
+            style.log_scale(first)
+            layer_legend(fig, first)
+            few = any(len(r["measured"]["layers"]) <= FEW_LAYERS for r in records)
+            every = "shaded: from the lowest to the highest at every step"
+            if how_many(records) == "1 seed":
+                every = "thin: every step"
             style.caption(
                 fig,
-                "L2 norm of the gradient of each convolution's weight: the running median over "
-                f"{SMOOTHING} steps{', and in thin lines every step' * few}. "
-                f"{protocol_line(list(firsts.values()))}.",
+                "L2 norm of the gradient of each convolution's weight. Lines: running medians over "
+                f"{SMOOTHING} steps, geometric means over {how_many(records)}{f'; {every}' * few}. "
+                f"{protocol_line(records)}.",
             )
         return fig
 
@@ -119,14 +124,19 @@ median over 11 steps.
 SMOOTHING = 11  # steps
 
 
-def _draw_lines(ax: Axes, measured: dict[str, Any]) -> None:
-    norms = array(measured["norms"])
-    steps = np.arange(1, norms.shape[1] + 1)
-    lines = zip(measured["layers"], norms, _running_median(norms), strict=True)
-    for (layer, line, smooth), color in zip(lines, style.shades(len(norms)), strict=True):
-        if len(norms) <= FEW_LAYERS:
-            ax.plot(steps, line, color=color, lw=0.7, alpha=0.45)
-        ax.plot(steps, smooth, color=color, lw=1.6, label=layer, zorder=3)
+def _draw_lines(ax: Axes, group: list[Record]) -> None:
+    """A line a layer, of all seeds; of few layers what lies around them, too."""
+    runs = np.stack([array(record["measured"]["norms"]) for record in group])
+    smooth = geometric_mean([_running_median(run) for run in runs], axis=0)
+    layers = layer_names(group[0])
+    steps = np.arange(1, runs.shape[2] + 1)
+    low, high = lowest(runs, axis=0), highest(runs, axis=0)
+    for i, (layer, color) in enumerate(zip(layers, style.shades(len(layers)), strict=True)):
+        if len(layers) <= FEW_LAYERS and len(runs) > 1:
+            ax.fill_between(steps, low[i], high[i], color=color, alpha=0.25, lw=0)
+        elif len(layers) <= FEW_LAYERS:
+            ax.plot(steps, runs[0, i], color=color, lw=0.7, alpha=0.45)
+        ax.plot(steps, smooth[i], color=color, lw=1.6, label=layer, zorder=3)
 
 
 def describe(norms: ArrayLike) -> dict[str, float]:

@@ -12,7 +12,8 @@ import numpy as np
 from normbench.analysis.averages import array, geometric_mean, highest, mean, stack
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import measured_when, page, protocol_line
+from normbench.drawing.captions import averaged, measured_when, page, protocol_line
+from normbench.drawing.lines import draw_runs
 from normbench.drawing.text import number_table
 from normbench.errors import UserError
 from normbench.probes.probe import WatchingProbe, check_positive
@@ -107,32 +108,29 @@ class Hessian(WatchingProbe):
 
     @staticmethod
     def draw(records: list[Record]) -> Figure:
+        norms = by_norm(records)
+        looks = style.looks(norms)
         with style.figure(1, 3, height=3.3) as (fig, axes):
-            for norm, group in by_norm(records).items():
+            largest, ratio, trace = axes[0]
+            for norm, group in norms.items():
                 values = Spectra(group)
-                look = {"color": style.color(norm), "marker": style.marker(norm), "label": norm}
-                for ax, line in zip(
-                    axes[0],
-                    (
-                        geometric_mean(values.largest, 0),
-                        geometric_mean(values.ratio, 0),
-                        mean(values.trace, 0),
-                    ),
-                    strict=True,
+                color, marker = looks[norm]
+                for ax, runs, average in (
+                    (largest, values.largest, geometric_mean),
+                    (ratio, values.ratio, geometric_mean),
+                    (trace, values.trace, mean),
                 ):
-                    ax.plot(values.at, line, **look)
+                    draw_runs(ax, values.at, runs, average, color, marker=marker, label=norm)
             for ax, title in zip(axes[0], ("λmax", "|λmin / λmax|", "trace"), strict=True):
                 ax.set(title=title, xlabel="training step")
-            largest, ratio, trace = axes[0]
-            style.log_scale(largest)
-            ratio.set_ylim(bottom=0)
-            if trace.dataLim.ymin > 0:
-                style.log_scale(trace)
-            style.legend(fig, axes[0, 0], 6)
+            for ax in (largest, ratio):
+                style.log_scale(ax)
+            trace.axhline(0, color=style.FAINT, lw=0.8)  # estimates can lie below
+            style.legend(fig, largest, 6)
             style.caption(
                 fig,
-                f"{_what(records)}, {measured_when(records)}; means over seeds. "
-                f"{protocol_line(records)}.",
+                f"{_what(records)}, {measured_when(records)}. {averaged(records)}. Means of λmax "
+                f"and |λmin / λmax| are geometric. {protocol_line(records)}.",
             )
         return fig
 

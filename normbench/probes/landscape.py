@@ -12,7 +12,9 @@ import numpy as np
 from normbench.analysis.averages import array, geometric_mean, highest, lowest, stack
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import measured_when, page, protocol_line
+from normbench.drawing.captions import averaged, how_many, measured_when, page, protocol_line
+from normbench.drawing.lines import draw_runs, label_ends
+from normbench.drawing.panels import norm_panels_and_one
 from normbench.drawing.text import bullets, table_by_norm
 from normbench.probes.probe import WatchingProbe, check_every, check_positive
 from normbench.store.records import Record
@@ -67,37 +69,41 @@ class Landscape(WatchingProbe):
 
     @staticmethod
     def draw(records: list[Record]) -> Figure:
-        with style.figure(1, 3, height=3.3) as (fig, axes):
-            loss, change, smoothness = axes[0]
-            for norm, group in by_norm(records).items():
-                color = style.color(norm)
-                lines = [Lines(record["measured"]) for record in group]
+        norms = by_norm(records)
+        looks = style.looks(norms)
+        titles = ["loss along\nthe gradient", "change of\nthe gradient"]
+        with norm_panels_and_one(norms, "training step", titles, 2.2) as (fig, panels, below):
+            for norm, axes in panels.items():
+                color, _ = looks[norm]
+                lines = [Lines(record["measured"]) for record in norms[norm]]
                 at = max((line.at for line in lines), key=len)
-                for ax, of_runs in (
-                    (loss, [line.losses for line in lines]),
-                    (change, [line.gradient_changes for line in lines]),
+                for ax, of_runs in zip(
+                    axes,
+                    ([line.losses for line in lines], [line.gradient_changes for line in lines]),
+                    strict=True,
                 ):
                     low, high = (
                         geometric_mean(end(stack(of_runs), axis=2), axis=0)
                         for end in (lowest, highest)
                     )
-                    ax.fill_between(at, low, high, color=color, alpha=0.5, lw=0, label=norm)
-                mean = geometric_mean(stack([line.smoothness for line in lines]), axis=0)
-                smoothness.plot(at, mean, color=color)
-            loss.set_title("loss along the gradient")
-            change.set_title("change of the gradient")
-            smoothness.set_title("effective β-smoothness")
-            for ax in axes[0]:
-                ax.set_xlabel("training step")
+                    ax.fill_between(at, low, high, color=color, alpha=0.3, lw=0)
+                    ax.plot(at, low, at, high, color=color, lw=1.2)
+                smoothness = stack([line.smoothness for line in lines])
+                draw_runs(below, at, smoothness, geometric_mean, color, label=norm)
+            below.set(xlabel="training step", ylabel="β-smoothness")
+            below.set_title("effective β-smoothness")
+            first = next(iter(panels.values()))  # the others share its axes
+            for ax in (*first, below):
                 style.log_scale(ax)
-            style.legend(fig, loss, 4)
+            label_ends(below, {norm: look.color for norm, look in looks.items()})
             sizes = records[0]["measured"]["step_sizes"]
             style.caption(
                 fig,
                 f"A step of η times the gradient, η from {min(sizes):g} to {max(sizes):g}, on the "
-                "batch trained on next: the range of the loss after it, and of the L2 distance of "
-                "the gradient there from the one here. β-smoothness: the largest distance between "
-                "gradients over the distance moved. Geometric means over seeds. Measured "
+                "batch trained on next: the lowest and the highest loss after it, and L2 distance "
+                "of the gradient there from the one here; geometric means over "
+                f"{how_many(records)}. β-smoothness: the largest distance between gradients over "
+                f"the distance moved. {averaged(records, 'geometric mean')}. Measured "
                 f"{measured_when(records)}. {protocol_line(records)}.",
             )
         return fig

@@ -13,7 +13,7 @@ import numpy as np
 from normbench.analysis.averages import array
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import protocol_line
+from normbench.drawing.captions import how_many, protocol_line
 from normbench.drawing.text import number_table
 from normbench.errors import UserError
 from normbench.probes.probe import Measurement, Probe, check_positive
@@ -96,11 +96,12 @@ class Overhead(Probe):
     @staticmethod
     def draw(records: list[Record]) -> Figure:
         norms = by_norm(records)
+        looks = style.looks(norms)
         sizes = sorted({record["batch_size"] for record in records}, reverse=True)
         with style.figure(1, 3, height=1.6 + 0.3 * len(norms), sharey=True) as (fig, axes):
             for (part, title), ax in zip(TITLES.items(), axes[0], strict=True):
                 for row, (norm, group) in enumerate(norms.items()):
-                    color = style.color(norm)
+                    color, _ = looks[norm]
                     for i, size in enumerate(sizes):
                         low, middle, high = overhead(group, size, part)
                         ax.errorbar(
@@ -119,7 +120,7 @@ class Overhead(Probe):
                     label=f"batch size {size}",
                 )  # fmt: skip
             style.legend(fig, axes[0, 0], len(sizes))
-            style.caption(fig, f"{_what(records)}. {protocol_line(records)}.")
+            style.caption(fig, f"{_what(records)}. {_where(records)}.")
         return fig
 
     @staticmethod
@@ -142,11 +143,7 @@ class Overhead(Probe):
             ]
             table = number_table(["norm", *columns, "memory"], rows)
             tables.append(f"**Batch size {size}**\n\n{table}\n\n")
-        device = records[0]["environment"]["device"]
-        return (
-            f"# What a norm costs\n\n{protocol_line(records)}; {device}.\n\n{''.join(tables)}"
-            f"{_what(records)}.\n"
-        )
+        return f"# What a norm costs\n\n{_where(records)}.\n\n{''.join(tables)}{_what(records)}.\n"
 
 
 def training_steps(plan: Plan, data: Dataset, device: torch.device) -> Callable[[], None]:
@@ -211,6 +208,12 @@ def _what(records: list[Record]) -> str:
     probe = records[0]["config"]["probe"]
     return (
         f"Relative to the same network with {probe['reference']}, both measured in turns in "
-        f"{probe['rounds']} rounds: median and quartiles. Memory: what the forward pass of a "
+        f"{probe['rounds']} rounds a seed: median and quartiles over the rounds of "
+        f"{how_many(records)}. Memory: what the forward pass of a "
         "training step keeps for the backward pass, without parameters and inputs"
     )
+
+
+def _where(records: list[Record]) -> str:
+    devices = sorted({record["environment"]["device"] for record in records})
+    return f"{protocol_line(records, trained=False)}; on {', '.join(devices)}"

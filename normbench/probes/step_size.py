@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from normbench.analysis.averages import array, geometric_mean
+from normbench.analysis.averages import array, geometric_mean, stack
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
-from normbench.drawing.captions import page, protocol_line
-from normbench.drawing.panels import norm_panels
+from normbench.drawing.captions import averaged, how_many, page, protocol_line
+from normbench.drawing.lines import draw_runs, label_ends
+from normbench.drawing.panels import norm_panels_and_one
 from normbench.drawing.text import number_table
 from normbench.errors import UserError
 from normbench.probes.probe import WatchingProbe, check_at
@@ -21,11 +22,13 @@ from normbench.store.records import Record
 
 if TYPE_CHECKING:
     import torch
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from normbench.probes.watching import Watched
 
 HIGHEST = 10  # relative losses are drawn up to here
+CURVES = 3  # for each norm
 
 
 @dataclass(kw_only=True)
@@ -84,51 +87,64 @@ class StepSize(WatchingProbe):
     @staticmethod
     def draw(records: list[Record]) -> Figure:
         norms = by_norm(records)
-        with norm_panels(norms, "step size", "loss after / before") as (fig, axes):
-            for norm, ax in axes.items():
-                at, sizes, ratios = relative_losses(norms[norm])
-                for step, line, color in zip(at, ratios, style.shades(len(at)), strict=True):
-                    ax.plot(sizes, line, color=color, label=f"batch {step + 1:g}")
-                ax.axhline(1, color=style.INK, lw=0.8, ls=":")
-                diverges = geometric_mean(first_worse(sizes, ratios))
-                if np.isfinite(diverges):
-                    ax.axvline(diverges, color=style.FAINT, lw=0.8)
-                    ax.annotate(
-                        f"{diverges:.2g} ", (diverges, 0.98), xycoords=("data", "axes fraction"),
-                        ha="right", va="top", fontsize=8, color=style.FAINT,
-                    )  # fmt: skip
-                ax.set_xscale("log")
-            ax.set_ylim(0.95 * min(ax.dataLim.ymin for ax in axes.values()), HIGHEST)
-            style.log_scale(ax)  # for all, as they share it
-            style.legend(fig, next(iter(axes.values())), 7, columnspacing=1.2)
+        looks = style.looks(norms)
+        label = "loss after / before"
+        with norm_panels_and_one(norms, "step size", [label], 2.3) as (fig, panels, below):
+            for norm, (ax,) in panels.items():
+                _draw_curves(ax, norms[norm])
+                at, worse = first_worse_of_seeds(norms[norm])
+                color, marker = looks[norm]
+                draw_runs(below, at + 1, worse, geometric_mean, color, marker=marker, label=norm)
+            first, *_ = (ax for (ax,) in panels.values())  # the others share its axes
+            first.set_ylim(0.95 * min(ax.dataLim.minposy for (ax,) in panels.values()), HIGHEST)
+            for ax in (first, below):
+                style.log_scale(ax, "x")
+                style.log_scale(ax)
+            below.set(xlabel="training step", ylabel="step size")
+            below.set_title("smallest step size that makes the loss larger")
+            label_ends(below, {norm: look.color for norm, look in looks.items()})
+            style.legend(fig, first, CURVES)
             style.caption(
                 fig,
-                "Loss on a mini-batch after one gradient step on it, over the loss before, for the "
-                "mini-batch that is trained on next (batch 1: before the first training step), "
-                f"drawn up to {HIGHEST:g}; geometric means over seeds. Vertical line: the smallest "
-                "step size that makes the loss larger (geometric mean over mini-batches and "
-                f"seeds). {protocol_line(records)}.",
+                "Loss on a mini-batch after one gradient step on it, over the loss before, as the "
+                "training step begins that takes this mini-batch; geometric means over "
+                f"{how_many(records)}, drawn up to {HIGHEST:g}. Below are all "
+                f"{max(len(r['measured']['at']) for r in records)} training steps that were looked "
+                "at; seeds that no step size tried makes worse are left out. "
+                f"{averaged(records, 'geometric mean')}. {protocol_line(records)}.",
             )
         return fig
 
     @staticmethod
     def summarize(records: list[Record]) -> str:
-        rows, columns = [], []
+        rows = []
+        headings = max((r["measured"]["at"] for r in records), key=len)
         for norm, group in by_norm(records).items():
-            at, sizes, ratios = relative_losses(group)
-            worse = first_worse(sizes, ratios)
-            columns = [*(f"batch {step + 1:g}" for step in at), "mean"]
-            rows.append([norm, *worse, geometric_mean(worse)])
+            _, worse = first_worse_of_seeds(group)
+            means = geometric_mean(worse, axis=0)
+            lacking = [np.nan] * (len(headings) - len(means))
+            rows.append([norm, *means, *lacking, geometric_mean(means)])
+        columns = ["norm", *(f"step {step + 1:g}" for step in headings), "mean"]
         sizes = records[0]["measured"]["step_sizes"]
         return page(
             "Where steps begin to diverge",
             records,
-            number_table(["norm", *columns], rows),
+            number_table(columns, rows),
             "The smallest step size of those tried after which the loss on the mini-batch is "
             "larger than before, or not finite; – where there is none. Tried: "
-            f"{len(sizes)} step sizes from {sizes[0]:g} to {sizes[-1]:g}. Geometric means over "
-            "seeds.",
+            f"{len(sizes)} step sizes from {sizes[0]:g} to {sizes[-1]:g}, as each of these "
+            f"training steps begins. Geometric means over {how_many(records)}.",
         )
+
+
+def _draw_curves(ax: Axes, group: list[Record]) -> None:
+    """A norm's relative losses, for the first, the last and the middle one of the steps."""
+    at, sizes, ratios = relative_losses(group)
+    drawn = np.unique(np.linspace(0, len(at) - 1, CURVES).round().astype(int))
+    looks = zip(style.shades(CURVES + 1), ("-", "--", ":"), strict=False)
+    for i, (color, dashes) in zip(drawn, looks, strict=False):
+        ax.plot(sizes, ratios[i], color=color, ls=dashes, label=f"training step {at[i] + 1:g}")
+    ax.axhline(1, color=style.INK, lw=0.8, ls=":")
 
 
 def relative_losses(group: list[Record]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -141,6 +157,13 @@ def relative_losses(group: list[Record]) -> tuple[np.ndarray, np.ndarray, np.nda
         for m in full
     ]
     return array(full[0]["at"])[:length], array(full[0]["step_sizes"]), geometric_mean(ratios, 0)
+
+
+def first_worse_of_seeds(group: list[Record]) -> tuple[np.ndarray, np.ndarray]:
+    """Of one norm's records: at (T,), and for each seed ``first_worse`` (seeds, T)."""
+    of_seeds = [relative_losses([record]) for record in group]
+    at = max((at for at, _, _ in of_seeds), key=len)
+    return at, stack([first_worse(sizes, ratios) for _, sizes, ratios in of_seeds])
 
 
 def first_worse(step_sizes: np.ndarray, ratios: np.ndarray) -> np.ndarray:

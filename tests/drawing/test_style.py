@@ -17,8 +17,9 @@ from normbench.places import config_names, read_config
 
 def draw(folder):
     with style.figure(1, 2, sharey=True) as (fig, axes):
-        for ax, norm in zip(axes.flat, ("none", "batchnorm"), strict=True):
-            ax.errorbar([0, 1], [1, 2], [0.1, 0.2], color=style.color(norm), label=norm)
+        looks = style.looks(["none", "batchnorm"])
+        for ax, (norm, look) in zip(axes.flat, looks.items(), strict=True):
+            ax.errorbar([0, 1], [1, 2], [0.1, 0.2], color=look.color, label=norm)
             ax.set_title(norm)
             ax.legend()
         style.caption(fig, "batch size 128, learning rate 0.01, seeds 0 to 2. " * 6)
@@ -108,21 +109,74 @@ TOGETHER = dict(drawn_together())
 @pytest.mark.parametrize("eye", EYES)
 @pytest.mark.parametrize("norms", TOGETHER.values(), ids=TOGETHER)
 def test_norms_are_told_apart_by_color_whoever_looks(norms, eye):
-    for one, other in itertools.combinations(norms, 2):
-        apart = np.linalg.norm(lab(style.color(one), eye) - lab(style.color(other), eye))
+    for (one, look), (other, another) in itertools.combinations(style.looks(norms).items(), 2):
+        apart = np.linalg.norm(lab(look.color, eye) - lab(another.color, eye))
         assert apart > 12, f"{one} and {other} look alike: {apart:.1f}"  # 2.3 is just noticeable
 
 
 @pytest.mark.parametrize("norms", TOGETHER.values(), ids=TOGETHER)
 def test_norms_are_told_apart_by_marker_and_stand_out_from_the_page(norms):
-    assert len({style.marker(norm) for norm in norms}) == len(norms)
-    for norm in norms:
-        assert lab(style.color(norm), "all cones")[0] < 75  # white is 100
+    looks = style.looks(norms)
+    assert len({look.marker for look in looks.values()}) == len(norms)
+    for look in looks.values():
+        assert lab(look.color, "all cones")[0] < 75  # white is 100
 
 
-def test_a_norm_of_the_users_own_has_a_color_of_its_own_that_stays():
-    assert style.color("dyt") == style.color("dyt")
-    assert style.color("dyt") not in {style.color(norm) for norm in article_norms()}
+def test_a_norm_of_the_users_own_looks_the_same_in_every_figure_and_like_no_other():
+    norms = article_norms()
+    alone = style.looks(["dyt"])["dyt"]
+    assert style.looks(["dyt", *norms])["dyt"] == style.looks([*norms, "dyt"])["dyt"] == alone
+    assert alone not in style.looks(norms).values()
+
+
+def test_any_norms_in_one_figure_look_different():
+    """Those of one name with several settings among them, whose looks are drawn by lot."""
+    own = [f"batchnorm (eps={i})" for i in range(20)]
+    looks = style.looks([*own, "batchnorm_eps", "batchnorm_no_affine"])
+    assert list(looks) == [*own, "batchnorm_eps", "batchnorm_no_affine"]
+    assert len(set(looks.values())) == 22
+    assert looks["batchnorm_eps"] == style.looks(["batchnorm_eps"])["batchnorm_eps"]
+
+
+def ticks(low, high, which="y"):
+    """Numbers along a logarithmic axis, and how many ticks it has between its ends."""
+    with style.figure() as (fig, axes):
+        ax = axes[0, 0]
+        ax.plot([low, high], [low, high])
+        style.log_scale(ax, which)
+        fig.draw_without_rendering()
+        axis = getattr(ax, f"{which}axis")
+        ends = sorted(axis.get_view_interval())
+        inside = [
+            [tick for tick in places if ends[0] <= tick <= ends[1]]
+            for places in (axis.get_majorticklocs(), axis.get_minorticklocs())
+        ]
+        numbers = axis.get_major_formatter().format_ticks(inside[0])
+    return numbers, len(set(inside[0]) | set(inside[1]))
+
+
+@pytest.mark.parametrize("which", ["x", "y"])
+@pytest.mark.parametrize("low", [0.03, 1.1, 4.0])
+@pytest.mark.parametrize("times", [3, 8, 40, 2000])
+def test_a_logarithmic_axis_has_three_numbers_and_a_tick_at_each_digit(which, low, times):
+    numbers, count = ticks(low, low * times, which)
+    assert len(numbers) >= 3 and all("10^" not in number for number in numbers)
+    assert count >= 9 * np.log10(times) - 2
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [0.0, 10.000000000000002, np.nan])
+def test_where_nothing_is_to_be_seen_nobody_is_warned(value, tmp_path):
+    with style.figure() as (fig, axes):
+        axes[0, 0].fill_between([1, 2], value, [10, value])
+        style.log_scale(axes[0, 0])
+    style.save(fig, tmp_path / "empty")
+
+
+def test_numbers_are_as_few_as_tell_the_scale():
+    assert ticks(0.9, 110)[0] == ["1", "10", "100"]
+    assert ticks(0.9, 11)[0] == ["1", "2", "5", "10"]
+    assert ticks(2, 2)[0], "where there is no range"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from drawn import caption_of, legend_of, shades_of
+from made_up import probe_record
 from torch import nn
 
 from normbench.engine.training import Training, finish, run
@@ -77,3 +79,39 @@ def test_settings_that_make_no_sense():
         Activations(every=0).check(nn.Sequential(nn.Conv2d(1, 1, 1)), 5)
     with pytest.raises(UserError, match="no convolution"):
         Activations().check(nn.Linear(1, 1), 5)
+
+
+def drawn(*of_seeds):
+    """What is drawn of runs, given the looks of each: mean, std and percentiles all say that."""
+    records = []
+    for seed, looks in enumerate(of_seeds):
+        line = np.array(looks, dtype=float)
+        measured = {
+            "layers": ["features.0", "features.3"],
+            "at": [5 * i for i in range(len(line))],
+            "mean": [line.tolist(), (line + 1).tolist()],
+            "std": [line.tolist(), (line + 1).tolist()],
+            "percentiles": [[(line + p).tolist() for p in range(5)]] * 2,
+        }
+        records.append(probe_record("activations", measured, "none", seed))
+    return Activations.draw(records), Activations.summarize(records)
+
+
+def test_every_seed_is_drawn_and_layers_have_names_that_one_can_read():
+    figure, text = drawn([1, 2, 3], [3, 4, 5])
+    mean, std, percentiles = figure.axes
+    for ax in (mean, std):
+        assert [line.get_ydata().tolist() for line in ax.lines] == [[2, 3, 4], [3, 4, 5]]
+        assert shades_of(ax)[0] == (1, 5)
+    assert percentiles.lines[0].get_ydata().tolist() == [4, 5, 6]
+    assert percentiles.get_ylabel() == "percentiles of\nconvolution 2"
+    assert legend_of(figure) == [
+        "convolution 1", "convolution 2"
+    ]  # fmt: skip
+    assert "over 2 seeds" in caption_of(figure)
+    assert "| convolution 2 |" in text and "features" not in text
+
+
+def test_a_run_that_diverged_is_drawn_as_far_as_it_went():
+    figure, _ = drawn([1, 2, 3], [3])
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [2, 2, 3]

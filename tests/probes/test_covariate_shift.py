@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from drawn import caption_of
+from made_up import probe_record
 from torch import nn
 
 from normbench.engine.optimizers import Ranger
@@ -54,3 +56,24 @@ def test_a_network_of_one_layer_has_none():
         CovariateShift(every=1).check(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), 12)
     with pytest.raises(UserError, match="probe.step_size=.*positive"):
         CovariateShift(every=1, step_size=-1.0).check(CNN4(nn.Identity, 3, widths=(4,)), 12)
+
+
+def test_the_panels_are_of_layers_that_one_can_find_and_every_seed_is_in_them():
+    names = ("norm_before", "norm_after", "difference", "cosine")
+    records = [
+        probe_record(
+            "covariate_shift",
+            {"layers": ["features.3", "head"], "at": [0, 5]}
+            | {name: [[1 + seed, 2], [3, 4]] for name in names},
+            norm,
+            seed,
+        )
+        for norm in ("none", "batchnorm")
+        for seed in (0, 1)
+    ]
+    figure = CovariateShift.draw(records)
+    assert [ax.get_title("left") for ax in figure.axes[:2]] == ["convolution 2", "linear"]
+    cosine = figure.axes[2]
+    assert cosine.lines[0].get_ydata().tolist() == [1.5, 3]
+    assert len(cosine.collections) == 2
+    assert "over 2 seeds" in caption_of(figure)

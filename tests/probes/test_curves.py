@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from drawn import caption_of, rows_of
+from made_up import probe_record
 from torch import nn
 
 from normbench.engine.training import Training, finish, run
 from normbench.errors import UserError
 from normbench.norms import BatchNorm, NoisyBatchNorm
-from normbench.probes.ablation import shares
+from normbench.probes.ablation import KINDS, Ablation, shares
 from normbench.probes.curves import Curves, at_end
 
 CPU = torch.device("cpu")
@@ -92,3 +94,43 @@ def test_shares_are_of_the_seeds_that_all_have():
     assert (mean, std) == (pytest.approx(0.5), 0)
     assert shares(RECORDS[2:]) == {}
     assert at_end([diverged[-1]], "val_loss") != at_end(RECORDS, "val_loss")
+
+
+def drawn(probe, norms, status="finished"):
+    curve = {"at": [0, 9], "train_loss": [None, 1.0]}
+    records = [
+        probe_record(
+            "ablation",
+            curve | {"val_loss": [2.0, 2.0 - i / 5], "val_accuracy": [0.1, 0.1 + i / 5]},
+            norm, seed, status,
+        )
+        for i, norm in enumerate(norms)
+        for seed in (0, 1)
+    ]  # fmt: skip
+    return probe.draw(records)
+
+
+def test_the_lines_of_an_ablation_are_named_at_their_ends():
+    norms = ["none", "affine", "batchnorm_scale", "batchnorm_center", "batchnorm"]
+    figure = drawn(Ablation, norms)
+    loss, accuracy, *shares_of = figure.axes
+    for ax in (loss, accuracy):
+        assert {text.get_text() for text in ax.texts} == set(norms)
+        assert {text.xy for text in ax.texts} == {tuple(line.get_xydata()[-1]) for line in ax.lines}
+    assert [ax.get_title("left") for ax in shares_of] == list(KINDS)
+    rows = rows_of(shares_of[0])
+    assert rows == norms, "the largest share is on top"
+    assert "over 2 seeds" in caption_of(figure)
+
+
+def test_without_both_ends_there_are_curves_and_no_shares():
+    figure = drawn(Ablation, ["none", "affine"])
+    assert len(figure.axes) == 2
+    assert "shares" not in caption_of(figure)
+
+
+@pytest.mark.parametrize("probe", [Ablation, Curves])
+def test_of_runs_that_all_diverged_no_line_is_drawn(probe):
+    figure = drawn(probe, ["none", "batchnorm"], "diverged")
+    assert not any(ax.lines for ax in figure.axes)
+    assert "4 of 4 runs diverged" in caption_of(figure)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from drawn import caption_of, legend_of, shades_of
 from made_up import probe_record
 from torch import nn
 
@@ -93,31 +94,37 @@ def test_norms_that_are_no_numbers_are_left_out():
     assert describe(np.full((2, 1), 2.0))["level"] == pytest.approx(2)
 
 
-def drawn(layers):
-    names = [f"layer{i}" for i in range(layers)]
-    norms = np.random.default_rng(0).lognormal(size=(layers, 30)).tolist()
+def drawn(layers, seeds=(0,)):
+    names = [f"features.{3 * i}" for i in range(layers)]
+    norms = np.random.default_rng(0).lognormal(size=(layers, 30))
     records = [
-        probe_record("gradients", {"layers": names, "norms": norms}, norm)
+        probe_record("gradients", {"layers": names, "norms": (norms + seed).tolist()}, norm, seed)
         for norm in ("none", "batchnorm")
+        for seed in seeds
     ]
     return Gradients.draw(records)
+
+
+def test_every_seed_is_drawn_and_not_the_first_alone():
+    figure = drawn(3, seeds=(0, 1, 2))
+    assert [len(ax.lines) for ax in figure.axes] == [3, 3]
+    assert [len(ax.collections) for ax in figure.axes] == [3, 3]
+    low, high = shades_of(figure.axes[0])[0]
+    assert high - low > 2, "the seeds are 2 apart"
+    assert "over 3 seeds" in caption_of(figure) and "seeds 0, 1, 2" in caption_of(figure)
+    lines = drawn(3, seeds=(0,)).axes[0].lines
+    assert figure.axes[0].lines[0].get_ydata().min() > lines[1].get_ydata().min()
 
 
 def test_few_layers_are_all_named_and_every_step_is_drawn():
     figure = drawn(3)
     assert [len(ax.lines) for ax in figure.axes] == [6, 6]
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["layer0 (first)", "layer1", "layer2 (last)"]
-    assert "every step" in figure.get_supxlabel()
+    assert legend_of(figure) == ["convolution 1", "convolution 2", "convolution 3"]
+    assert "thin: every step" in caption_of(figure)
 
 
 def test_of_many_layers_the_first_and_the_last_are_named():
     figure = drawn(20)
     assert [len(ax.lines) for ax in figure.axes] == [20, 20]
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["layer0 (first)", "layer19 (last)"]
-    assert "every step" not in figure.get_supxlabel()
-
-
-def test_a_single_layer_is_neither_first_nor_last():
-    assert [t.get_text() for t in drawn(1).legends[0].get_texts()] == ["layer0"]
+    assert legend_of(figure) == ["convolution 1 (first)", "convolution 20 (last)"]
+    assert "every step" not in caption_of(figure)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from drawn import caption_of, shades_of
+from made_up import probe_record
 from torch import nn
 
 from normbench.engine.training import finish
@@ -104,3 +106,33 @@ def test_spectra_of_several_seeds():
 def test_settings_that_do_not_fit(settings, culprit):
     with pytest.raises(UserError, match=culprit):
         probe(**settings).check(nn.Identity(), 12)
+
+
+def drawn():
+    """none and batchnorm with two seeds each; batchnorm's first ratio is far above all others."""
+    records = []
+    for norm, first in (("none", 0.2), ("batchnorm", 2.0)):
+        for seed in (0, 1):
+            measured = {
+                "at": [0, 6], "loss": [2, 1], "largest": [4.0 + seed, 40.0],
+                "smallest": [-first * (4.0 + seed), -0.8],
+                "largest_residual": [0.1, 0.1], "smallest_residual": [0.2, 0.2],
+                "trace": [-3.0 + 4 * seed, 200.0], "trace_error": [10.0, 10.0],
+            }  # fmt: skip
+            records.append(probe_record("hessian", measured, norm, seed))
+    return Hessian.draw(records)
+
+
+def test_the_spread_over_seeds_is_drawn():
+    figure = drawn()
+    for ax in figure.axes:
+        assert len(ax.lines) >= 2 and len(ax.collections) == 2
+    assert shades_of(figure.axes[0])[0] == (4, 40)
+    assert "from the lowest to the highest" in caption_of(figure)
+
+
+def test_a_first_point_far_off_does_not_flatten_the_rest():
+    _, ratio, trace = drawn().axes
+    assert ratio.get_yscale() == "log"
+    assert trace.get_yscale() == "linear", "estimates of a trace can be negative"
+    assert trace.get_ylim()[0] < -3

@@ -99,19 +99,39 @@ def test_a_run_that_diverges_has_what_was_measured_before(plan, data):
     assert measurement.status == "diverged" and measurement.measured["at"] == [0]
 
 
+MEASURED = {
+    "step_sizes": STEP_SIZES,
+    "at": [0, 2],
+    "gradient_norm": [1.0, 2.0],
+    "losses": [[1.0, 2.0], [2.0, 4.0]],
+    "gradient_changes": [[1.0, 2.0], [1.0, 30.0]],
+}
+
+
 def test_norms_that_differ_in_settings_only_can_be_told_apart_in_the_figure():
-    measured = {
-        "step_sizes": STEP_SIZES,
-        "at": [0, 2],
-        "gradient_norm": [1.0, 2.0],
-        "losses": [[1.0, 2.0], [2.0, 4.0]],
-        "gradient_changes": [[1.0, 2.0], [1.0, 3.0]],
-    }
-    one, other = (probe_record("landscape", measured) for _ in range(2))
+    one, other = (probe_record("landscape", MEASURED) for _ in range(2))
     layer = one["config"]["norm"]["layer"] | {"eps": 0.5}
     other["config"] = other["config"] | {"norm": one["config"]["norm"] | {"layer": layer}}
-    lines = Landscape.draw([one, other]).axes[2].lines
+    lines = Landscape.draw([one, other]).axes[-1].lines
     assert len(lines) == 2 and len({line.get_color() for line in lines}) == 2
+
+
+def test_no_band_hides_another_and_their_ends_are_lines():
+    records = [
+        probe_record("landscape", MEASURED, norm, seed)
+        for norm in ("none", "batchnorm")
+        for seed in (0, 1)
+    ]
+    *bands, smoothness = Landscape.draw(records).axes
+    assert [ax.get_title("left") for ax in bands] == ["none", "", "batchnorm", ""]
+    for ax in bands:
+        assert len(ax.collections) == 1 and len(ax.lines) == 2
+        assert ax.get_yscale() == "log"
+    assert [line.get_ydata().tolist() for line in bands[0].lines] == [[1, 2], [2, 4]]
+    low, high = bands[1].get_ylim()
+    numbers = [n for n in bands[1].yaxis.get_majorticklocs() if low <= n <= high]
+    assert len(numbers) >= 3
+    assert [text.get_text() for text in smoothness.texts] == ["none", "batchnorm"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from drawn import caption_of
+from made_up import probe_record
 from torch import nn
 
 from normbench.engine.training import finish
@@ -56,3 +58,12 @@ def test_settings_that_do_not_fit():
     ):
         with pytest.raises(UserError, match=culprit):
             probe(**settings).check(nn.Identity(), 12)
+
+
+def test_the_caption_says_how_often_and_where_and_nothing_of_epochs_that_nobody_trained():
+    ratios = ("train", "forward", "reference_train", "reference_forward")
+    measured = {name: [1.0, 2.0] for name in ratios} | {"kept": 3, "reference_kept": 3}
+    records = [probe_record("overhead", measured, "none", seed) for seed in (0, 1, 2)]
+    caption = caption_of(Overhead.draw(records))
+    assert "8 rounds a seed" in caption and "3 seeds" in caption and "on a CPU" in caption
+    assert "epoch" not in caption + Overhead.summarize(records)

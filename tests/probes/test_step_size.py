@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from drawn import shades_of
+from made_up import probe_record
 from torch import nn
 
 from normbench.calculus.line import losses_after_step
 from normbench.engine.training import finish
 from normbench.errors import UserError
-from normbench.probes.step_size import StepSize, first_worse, relative_losses
+from normbench.probes.step_size import StepSize, first_worse, first_worse_of_seeds, relative_losses
 
 CPU = torch.device("cpu")
 
@@ -83,3 +85,52 @@ def test_the_batch_and_the_network_are_those_of_the_next_step(plan, data):
 def test_settings_that_do_not_fit(settings, culprit):
     with pytest.raises(UserError, match=culprit):
         probe(**settings).check(nn.Identity(), 12)
+
+
+def records(norms=("none", "batchnorm"), seeds=(0, 1)):
+    """Runs whose losses after a step grow with its size and with time."""
+    sizes, at = [0.1, 1.0, 10.0], [0, 1, 3, 7]
+    losses = [[0.9, 0.9 + 0.1 * (step + 1), 5.0] for step in at]
+    measured = {"at": at, "step_sizes": sizes, "loss": [1.0] * len(at), "losses": losses}
+    return [probe_record("step_size", measured, norm, seed) for norm in norms for seed in seeds]
+
+
+def test_curves_can_be_told_apart_and_are_called_after_training_steps_not_batches():
+    *panels, below = StepSize.draw(records()).axes
+    for ax in panels:
+        curves = [line for line in ax.lines if len(line.get_xdata()) == 3]
+        assert [line.get_label() for line in curves] == [f"training step {i}" for i in (1, 4, 8)]
+        assert len({line.get_linestyle() for line in curves}) == 3
+        assert len({line.get_color() for line in curves}) == 3
+    assert "batch" not in " ".join(ax.get_xlabel() + ax.get_ylabel() for ax in [*panels, below])
+
+
+def test_below_is_where_steps_of_every_time_begin_to_be_worse_norm_by_norm():
+    group = records(["none"])
+    group[1]["measured"] = group[1]["measured"] | {"losses": [[2.0, 2.0, 2.0]] * 4}
+    at, worse = first_worse_of_seeds(group)
+    assert at.tolist() == [0, 1, 3, 7]
+    assert worse.tolist() == [[10, 1, 1, 1], [0.1] * 4]
+    *_, below = StepSize.draw(group + records(["batchnorm"])).axes
+    none, batchnorm = below.lines
+    np.testing.assert_allclose(none.get_ydata(), [1, *[0.1**0.5] * 3])
+    assert none.get_xdata().tolist() == [1, 2, 4, 8]
+    assert none.get_marker() != batchnorm.get_marker()
+    assert [text.get_text() for text in below.texts] == ["none", "batchnorm"]
+    assert shades_of(below)[0] == (0.1, 10)
+
+
+def test_the_table_is_of_the_same_numbers_and_says_how_many_seeds():
+    text = StepSize.summarize(records())
+    assert "step 1 |" in text and "batch 1 " not in text
+    (row,) = [line for line in text.splitlines() if line.startswith("| none")]
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["10", "1", "1", "1", "1.78"]
+    assert "Geometric means over 2 seeds." in text
+
+
+def test_a_loss_that_a_step_brings_to_zero_is_drawn():
+    group = records(["none"])
+    for record in group:
+        record["measured"] = record["measured"] | {"losses": [[0.0, 0.5, 2.0]] * 4}
+    low, high = StepSize.draw(group).axes[0].get_ylim()
+    assert 0 < low < 0.5 and high == 10
