@@ -1,6 +1,7 @@
 """Draw every figure anew, from what is stored alone.
 
-Settings but results.dir are for the comparison with the article, as normbench compare takes them.
+What runs came to, the comparison with the article, and what probes measured. Settings but
+results.dir are for the comparison, as normbench compare takes them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def main(cfg: DictConfig) -> None:
     from normbench.errors import UserError
     from normbench.probes.known import known_probe
     from normbench.report import comparison_figure
-    from normbench.report.figures import draw_figures
+    from normbench.report.figures import draw_figures, draw_outcomes
     from normbench.store.probe_records import stored_probes
 
     article = resolve(cfg)
@@ -37,19 +38,15 @@ def main(cfg: DictConfig) -> None:
             drawn += draw_figures(folder, probe, known_probe(probe))
         except UserError as reason:
             _not_drawn(folder / "probes" / probe, reason)
-    if (folder / "records").is_dir():
-        stem = folder / "figures" / "comparison"
-        try:
-            results = article.records()
-        except UserError as reason:
-            _not_drawn(stem, reason)
-        else:
-            if comparison_figure.draw(results, compare(results, article_cells()), stem):
-                drawn.append(stem)
+    drawn += draw_outcomes(folder)
+    results = article.find()
+    stem = folder / "figures" / "comparison"
+    if comparison_figure.draw(results, compare(results, article_cells()), stem):
+        drawn.append(stem)
     if not drawn:
         raise UserError(
-            f"results.dir={folder} holds nothing to draw: measure with normbench probe, "
-            "or name another folder with results.dir=DIR"
+            f"results.dir={folder} holds nothing to draw: train with normbench run, "
+            "measure with normbench probe, or name another folder with results.dir=DIR"
         )
     for stem in drawn:
         print(f"{stem}.png, {stem.name}.svg")

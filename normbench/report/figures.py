@@ -1,20 +1,25 @@
-"""The figures of probes, from their records alone."""
+"""The figures of probes, and of what runs came to, from their records alone."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from normbench.analysis.differences import canonical
+from normbench.analysis.differences import canonical, distinctions
 from normbench.analysis.groups import protocol_of
 from normbench.drawing.style import save
+from normbench.report import outcomes_figure
 from normbench.store.files import write_atomically
 from normbench.store.probe_records import read_probe
-from normbench.store.records import Record
+from normbench.store.records import Record, read_all
 
 if TYPE_CHECKING:
     from normbench.probes import Probe
+
+Settings = dict[str, Any]
 
 
 def draw_figures(results: Path, probe: str, drawer: type[Probe]) -> dict[Path, str]:
@@ -29,33 +34,64 @@ def draw_figures(results: Path, probe: str, drawer: type[Probe]) -> dict[Path, s
     Returns:
         Stem of the files (without .png, .svg, .md) -> what the figure shows, as markdown.
     """
-    named: dict[str, dict[str, list[Record]]] = {}
-    for record in read_probe(results, probe):
-        shared = _shared(record, drawer)
-        name = "_".join(
-            [probe, record["config"]["data"]["name"], record["config"]["model"]["name"]]
-            + [
-                f"{short}{shared[field]:g}"
-                for short, field in (("bs", "batch_size"), ("lr", "lr"))
-                if field in shared
-            ]
-        )
-        named.setdefault(name, {}).setdefault(canonical(shared), []).append(record)
+
+    def shared(record: Record) -> Settings:
+        fields = (field for field in ("batch_size", "lr") if field not in drawer.together)
+        return protocol_of(record) | {field: record[field] for field in fields}
+
     drawn = {}
-    for name, protocols in sorted(named.items()):
-        for protocol, records in protocols.items():
-            # most have one protocol; to tell several apart takes a digest of their settings
-            mark = f"_{sha256(protocol.encode()).hexdigest()[:4]}" if len(protocols) > 1 else ""
-            stem = Path(results) / "figures" / f"{name}{mark}"
-            records.sort(key=lambda r: (r["seed"], r["batch_size"], r["lr"], r["key"]))
-            save(drawer.draw(records), stem)
-            drawn[stem] = drawer.summarize(records)
-            if drawn[stem]:
-                write_atomically(stem.with_name(f"{stem.name}.md"), drawn[stem])
+    for stem, records, _ in _files(results, probe, read_probe(results, probe), shared):
+        save(drawer.draw(records), stem)
+        drawn[stem] = drawer.summarize(records)
+        if drawn[stem]:
+            write_atomically(stem.with_name(f"{stem.name}.md"), drawn[stem])
     return drawn
 
 
-def _shared(record: Record, drawer: type[Probe]) -> dict[str, Any]:
-    """What records must have in common to be drawn in one figure."""
-    fields = (field for field in ("batch_size", "lr") if field not in drawer.together)
-    return protocol_of(record) | {field: record[field] for field in fields}
+def draw_outcomes(results: Path) -> list[Path]:
+    """Draw what runs came to: for each dataset, model and protocol a figure, or one a page.
+
+    Returns:
+        Stems of the files (without .png, .svg).
+    """
+    drawn = []
+    for stem, records, label in _files(results, "outcomes", read_all(results), protocol_of):
+        for page, fig in enumerate(outcomes_figure.draw(records, label), start=1):
+            drawn.append(stem if page == 1 else stem.with_name(f"{stem.name}_page{page}"))
+            save(fig, drawn[-1])
+    return drawn
+
+
+def _files(
+    results: Path,
+    what: str,
+    records: Iterable[Record],
+    shared: Callable[[Record], Settings],
+) -> Iterator[tuple[Path, list[Record], str]]:
+    """The figures that some records make.
+
+    Args:
+        results: the results folder.
+        what: with which the files' names begin.
+        records: in any order.
+        shared: what the records of one figure have in common.
+
+    Yields:
+        Stem of the files, records, and in words how their settings differ from those of other
+        figures that would have the same name.
+    """
+    named: dict[str, dict[str, list[Record]]] = {}
+    for record in sorted(records, key=lambda r: (r["seed"], r["batch_size"], r["lr"], r["key"])):
+        settings = shared(record)
+        parts = [what, settings["data"]["name"], settings["model"]["name"]]
+        for short, field in (("bs", "batch_size"), ("lr", "lr")):
+            if field in settings:
+                parts.append(f"{short}{settings[field]:g}")
+        name = "_".join(re.sub(r"[^\w.-]+", "_", part) for part in parts)
+        named.setdefault(name, {}).setdefault(canonical(settings), []).append(record)
+    for name, protocols in sorted(named.items()):
+        labels = distinctions([shared(of[0]) for of in protocols.values()])
+        for (protocol, of), label in zip(protocols.items(), labels, strict=True):
+            # most have one protocol; to tell several apart takes a digest of their settings
+            mark = f"_{sha256(protocol.encode()).hexdigest()[:4]}" if len(protocols) > 1 else ""
+            yield Path(results) / "figures" / f"{name}{mark}", of, label

@@ -11,7 +11,6 @@ from scipy import stats
 
 from normbench.analysis.comparison import compare, rank_correlations
 from normbench.analysis.reference import ArticleCell
-from normbench.report import comparison_figure
 from normbench.report.comparison import as_csv, markdown
 
 NORMS = ("none", "batchnorm", "batchnorm_eps", "layernorm", "groupnorm", "ws_bcn")
@@ -201,21 +200,3 @@ def test_the_csv_has_a_line_a_cell_and_no_invented_number():
     assert (one["accuracy_difference"], one["accuracy_agrees"]) == ("0.0080", "yes")
     assert float(one["loss_log_ratio"]) == pytest.approx(math.log(1.5 / 1.59), abs=1e-4)
     assert {lines[1][name] for name in one if "loss" in name or "accuracy" in name} == {""}
-
-
-def test_the_figure_is_the_same_bytes_and_has_a_panel_for_each_cell_of_the_article(tmp_path):
-    found, rows, _ = many()
-    one = comparison_figure.draw(found, rows, tmp_path / "one")
-    other = comparison_figure.draw(found, rows, tmp_path / "other")
-    assert [p.read_bytes() for p in one] == [p.read_bytes() for p in other]
-    svg = one[1].read_text()
-    for bs, lr in CELLS:
-        assert f"<!-- batch size {bs}, learning rate {lr:g} -->" in svg
-    for norm in NORMS:
-        assert f"<!-- {norm} -->" in svg
-
-
-def test_no_figure_of_nothing(tmp_path):
-    found = results(runs("none"))
-    assert comparison_figure.draw(found, compare(found, []), tmp_path / "x") == []
-    assert list(tmp_path.iterdir()) == []
