@@ -18,9 +18,6 @@ GUESSING = 0.1  # accuracy with its data's ten classes of about the same size
 # What it states of its runs; all else of their protocol is inferred.
 DATA, EPOCHS, CONVOLUTIONS = "imagenette", 3, {"cnn4": 4}
 
-# Model -> the norms whose cells the protocol was calibrated on. Any other cell is a prediction.
-CALIBRATED_ON = {"cnn4": ("none", "batchnorm", "layernorm")}
-
 
 @dataclass(frozen=True)
 class ArticleCell:
@@ -54,11 +51,6 @@ def article_norms() -> tuple[str, ...]:
         for group, option in entry.items()
         if str(group).startswith("norm@")
     )
-
-
-def calibrated_on(model: str, norm: str) -> bool:
-    """Whether the article's cells of this model and norm decided on the protocol."""
-    return norm in CALIBRATED_ON.get(model, ())
 
 
 def unlike_the_article(settings: Mapping[str, Any]) -> list[str]:
