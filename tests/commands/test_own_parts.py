@@ -47,11 +47,11 @@ def test_a_layer_that_was_edited_is_trained_again_and_the_older_record_kept(
     assert list(before["outside"]) == ["mine.Mine"]
     assert before["norm_layers"] == {"found": 2, "others": 0}
 
-    _, out, _ = normbench_command.process(*OWN)
+    _, out, _ = normbench_command(*OWN)
     assert "0 runs trained, 1 already there" in out
 
     write("torch.sin(x)")
-    code, out, err = normbench_command.process(*OWN)
+    code, out, err = normbench_command(*OWN)
     assert code == 0 and "1 run trained, 0 already there" in out
     assert "mine.Mine changed since it was trained: trained again" in err
     after = record(normbench_command)
@@ -83,13 +83,20 @@ def test_a_module_that_has_the_name_of_another_is_found_first_where_the_command_
     [
         ("import sys; sys.exit(4)", "importing mine.Mine ends the program (exit code 4)"),
         ("Mine = 3", "model=cnn4 with norm=Mine: "),
-        (LAYER.format(what="breakpoint() or x"), "BdbQuit (mine.py, line 10)"),
     ],
 )
 def test_code_that_cannot_be_used_is_one_line(normbench_command, content, line):
     (normbench_command.folder / "mine.py").write_text(content)
-    code, _, err = normbench_command.process(*OWN)  # without a terminal to debug from
+    code, _, err = normbench_command(*OWN)
     assert code == 2 and line in err and err.count("\n") == 1, err
+
+
+def test_so_is_a_breakpoint_where_there_is_no_terminal_to_debug_from(normbench_command, write):
+    write("x")
+    path = normbench_command.folder / "mine.py"
+    path.write_text(path.read_text().replace("return x", "breakpoint()\n        return x"))
+    code, _, err = normbench_command.process(*OWN)
+    assert code == 2 and "BdbQuit (mine.py, line 11)" in err and err.count("\n") == 1, err
 
 
 @pytest.mark.parametrize(
@@ -142,7 +149,7 @@ def test_a_value_that_needs_quotes_is_shown_with_them(normbench_command, typed):
 
 def test_what_is_missing_or_failed_can_be_forgotten(normbench_command, write):
     write("x if x.shape[0] < 5 else x.nothing")
-    code, _, err = normbench_command.process(*OWN)
+    code, _, err = normbench_command(*OWN)
     assert code == 1 and "AttributeError" in err and "(mine.py, line 10)" in err, err
     _, out, _ = normbench_command("status")
     assert "failed:" in out and "forget=true" in out
