@@ -148,14 +148,15 @@ def yaml(trial: Trial) -> str:
 
 @fault("overrides of every wrong type, by hypothesis")
 def overrides(trial: Trial) -> str:
-    test = Path(__file__).parents[2] / "tests" / "cli" / "test_overrides.py"
+    test = Path(__file__).parents[2] / "tests" / "test_job.py"
     try:
         import hypothesis  # noqa: F401
     except ImportError:
         raise NotHere("hypothesis is not installed") from None
     count = 20 * trial.kills
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test,
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "", "-k", "any_value",
+         "-p", "no:cacheprovider", test,
          f"--hypothesis-seed={trial.draw.randrange(2**32)}"],
         capture_output=True, text=True, env=os.environ | {"NORMBENCH_EXAMPLES": str(count)},
     )  # fmt: skip
