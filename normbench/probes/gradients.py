@@ -171,7 +171,8 @@ def describe(norms: ArrayLike) -> dict[str, float]:
 def _running_median(rows: np.ndarray) -> np.ndarray:
     """(layers, steps) -> the same shape; windows are cut off at the ends."""
     half = SMOOTHING // 2
-    windows = [rows[:, max(0, i - half) : i + half + 1] for i in range(rows.shape[1])]
+    padded = np.pad(rows, [(0, 0), (half, half)], constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, SMOOTHING, axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of nothing but NaN
-        return np.stack([np.nanmedian(window, axis=1) for window in windows], axis=1)
+        return np.nanmedian(windows, axis=2)
