@@ -6,6 +6,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from normbench.analysis.cells import default_probes, probed_settings, select, select_probes
+from normbench.analysis.comparison import compare
+from normbench.analysis.reference import ArticleCell
 from normbench.article_grid import article_settings
 from normbench.cli import register
 from normbench.places import config_folder
@@ -13,6 +15,7 @@ from normbench.store.keys import run_key, stable
 from normbench.store.records import SCHEMA, RecordStore
 
 GRID = {"batch_size": [128, 2], "lr": [0.01, 0.001], "seeds": [0, 1, 2]}
+RANKED = ("none", "batchnorm", "batchnorm_eps", "layernorm", "groupnorm", "ws_bcn")
 CELLS = [(bs, lr) for bs in GRID["batch_size"] for lr in GRID["lr"]]
 
 
@@ -82,6 +85,24 @@ def results(records, precision="auto", protocol=()):
     """The cells that records are of."""
     wanted = settings(*protocol, f"train.precision={precision}")
     return select(records, wanted, (GRID["batch_size"], GRID["lr"], GRID["seeds"]))
+
+
+def article_cell(
+    norm="none", batch_size=128, lr=0.01, accuracy=0.47, std=0.01, loss=1.59, loss_std=0.1
+):
+    """A cell of cnn4 as the article might have it."""
+    return ArticleCell("cnn4", norm, batch_size, lr, accuracy, std, loss, loss_std)
+
+
+def ranked(norms=RANKED):
+    """Cells of several norms, ours ranked as the article's but for the first two."""
+    ours = {norm: 0.4 + place / 50 for place, norm in enumerate(norms)}
+    theirs = {
+        norm: 0.38 + place / 50 for place, norm in enumerate((norms[1], norms[0], *norms[2:]))
+    }
+    found = results([r for n in norms for bs, lr in CELLS for r in runs(n, bs, lr, ours[n])])
+    cells = [article_cell(n, bs, lr, round(theirs[n], 2)) for n in norms for bs, lr in CELLS]
+    return found, compare(found, cells), (list(ours.values()), [theirs[n] for n in norms])
 
 
 def stored(folder, records):
