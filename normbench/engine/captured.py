@@ -7,10 +7,8 @@ row for each of them.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,6 +17,7 @@ from torch import Tensor
 from normbench.data.dataset import Dataset, Split
 from normbench.engine.capturable import NotCapturable, capturable
 from normbench.engine.cuda import Stream, out_of_memory
+from normbench.engine.replays import check_replays
 from normbench.engine.state import Snapshot
 from normbench.engine.training import (
     EVALUATION_BATCH,
@@ -29,6 +28,7 @@ from normbench.engine.training import (
     Training,
     run,
 )
+from normbench.explain import first_line, place_of
 
 # Between two looks at a lane, it trains on about so many images, in so many replays at most: long
 # enough for the host to look after the others meanwhile.
@@ -95,6 +95,7 @@ class CapturedTraining(Training):
         super().__init__(plan, data, device)
         self.stream = stream
         steps, group = self.steps_per_epoch, self.optimizer.param_groups[0]
+        self.unroll = max(1, min(self.unroll, steps))
         self.counter = torch.zeros(1, dtype=torch.int64, device=device)
         self.indices = torch.zeros(steps, plan.batch_size, dtype=torch.int64, device=device)
         self.rates = [self._rate(group["lr"], self.schedule.lr)]
@@ -113,11 +114,12 @@ class CapturedTraining(Training):
         return number.view(1), table, torch.as_tensor(values)
 
     def make_optimizer(self) -> torch.optim.Optimizer:
+        tried = 2 * self.unroll + 1  # steps before the run begins, which a short run has not
         return capturable(
             self.plan.optimizer,
             self.parameters.tensors,
             self.plan.lr,
-            steps=len(self.schedule.lr),
+            steps=max(len(self.schedule.lr), tried),
             momentum_changes=self.schedule.momentum is not None,
         )
 
@@ -154,14 +156,14 @@ class CapturedTraining(Training):
         """Put the step and the evaluation into graphs, without a trace in the run's outcome.
 
         Raises:
-            NotCapturable: if something in them waits for the device, or fails.
+            NotCapturable: if something in them waits for the device or fails, or if replays differ.
             torch.OutOfMemoryError: and what else says so.
         """
+        start = Snapshot(self)
+        steps = self.steps_per_epoch
         try:
-            self._warm_up()
+            self._warm_up(start)
             self.stream.settle()
-            steps = self.steps_per_epoch
-            self.unroll = max(1, min(self.unroll, steps))
             self.model.train()
             self.replay_steps = self.stream.capture(self._unrolled)
             if steps % self.unroll:
@@ -169,32 +171,57 @@ class CapturedTraining(Training):
             self.parameters.clear_gradients()  # what is left of them is the graphs' memory
             self.model.eval()
             self.replay_evaluation = self.stream.capture(self.next_evaluation)
+            check_replays(self, start, self._try_steps, self._try_replays)
         except Exception as error:
             if out_of_memory(error) or isinstance(error, NotCapturable):
                 raise
-            raise NotCapturable(_reason(error)) from None
+            raise NotCapturable(f"{first_line(error)}{place_of(error)}") from None
+        start.restore(keep_memory=True)
 
     def _unrolled(self) -> None:
         for _ in range(self.unroll):
             self.next_step()
 
-    def _warm_up(self) -> None:
+    def _warm_up(self, start: Snapshot) -> None:
         """Let everything that happens only once happen: autotuning, compilation, lazy state.
 
         The second time, nothing may wait for the device any more.
         """
-        start = Snapshot(self)
-        buffers = {name: b.data_ptr() for name, b in self.model.named_buffers()}
         for watch in (nullcontext, self.stream.no_waiting):
             with watch():
                 self.model.train()
                 self.next_step()
                 self.model.eval()
                 self.next_evaluation()
-            for name, buffer in self.model.named_buffers():
-                if buffers.get(name) != buffer.data_ptr():
-                    raise NotCapturable(f"a layer replaces its buffer {name}, not its values")
             start.restore(keep_memory=True)
+
+    def _try_steps(self) -> None:
+        self._try(self._unrolled, self.next_step, self.next_evaluation)
+
+    def _try_replays(self) -> None:
+        self._try(self.replay_steps, lambda: self.replay_step(), self.replay_evaluation)
+
+    def _try(
+        self,
+        unrolled: Callable[[], None],
+        step: Callable[[], None],
+        evaluation: Callable[[], None],
+    ) -> None:
+        """Take the epoch's first steps, two graphs long, one more, and evaluate a batch."""
+        steps, batch_size = self.indices.shape
+        self.indices.copy_(torch.arange(steps * batch_size).view(steps, batch_size))
+        for _, table, values in self.rates:
+            table.copy_(values[:steps])
+        self.model.train()
+        for first in (0, min(self.unroll, steps - self.unroll)):
+            self.counter.fill_(first)
+            unrolled()
+        if steps % self.unroll:
+            self.counter.zero_()
+            step()
+        self.model.eval()
+        self.val_counter.zero_()
+        evaluation()
 
     def train_on(self, batches: Tensor) -> Iterator[int]:
         steps, unroll = len(batches), self.unroll
@@ -219,11 +246,3 @@ class CapturedTraining(Training):
         self.val_counter.zero_()
         for _ in range(len(self.val_indices)):
             self.replay_evaluation()
-
-
-def _reason(error: Exception) -> str:
-    """An error in one line, with the last place outside torch that it passed through."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    frames = traceback.extract_tb(error.__traceback__)
-    outside = [f for f in frames if "torch" not in Path(f.filename).parts]
-    return f"{line} ({Path(outside[-1].filename).name}, line {outside[-1].lineno})"

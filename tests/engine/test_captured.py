@@ -6,10 +6,12 @@ The same on a device is tested in tests/cuda.
 import gc
 import importlib
 import math
+import random
 import weakref
 from contextlib import contextmanager
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from small_runs import MODEL, dataset, plan, ranger, split
@@ -76,7 +78,9 @@ def test_unrolling_is_not_seen_in_the_outcome(unroll, monkeypatch):
     plain = finish(run(captured_training(plan())))  # 6 steps an epoch
     monkeypatch.setattr(CapturedTraining, "unroll", unroll)
     stream = StandInStream()
-    unrolled = finish(run(captured_training(plan(), stream=stream)), steps.append)
+    ours = captured_training(plan(), stream=stream)
+    stream.replayed = 0
+    unrolled = finish(run(ours), steps.append)
     assert unrolled.epochs == plain.epochs
     assert sum(steps) == 12
     replays = {1: 6, 4: 1 + 2, 5: 1 + 1, 6: 1, 100: 1}[unroll]
@@ -182,6 +186,7 @@ def test_padded_evaluation_measures_what_plain_evaluation_does(size, monkeypatch
     monkeypatch.setitem(training.EVALUATION_BATCH, "cuda", size)
     stream = StandInStream()
     ours = captured_training(plan(), stream=stream)
+    stream.replayed = 0
     loss, accuracy = finish(ours.evaluate(DATA.val))
     assert stream.replayed == math.ceil(31 / size)
     assert loss == pytest.approx(expected[0], rel=1e-5) and accuracy == expected[1]
@@ -278,7 +283,11 @@ class Replacing(nn.Module):
             StandInStream(),
             "RAdam with a schedule for its momentum",
         ),
-        ({"model": partial(CNN4, Replacing, 3, widths=(8,))}, StandInStream(), "buffer features.2"),
+        (
+            {"model": partial(CNN4, Replacing, 3, widths=(8,))},
+            StandInStream(),
+            "features.2.buffers.mean",
+        ),
     ],
 )
 def test_what_cannot_be_captured_trains_without_and_says_why(changes, stream, reason):
@@ -287,6 +296,88 @@ def test_what_cannot_be_captured_trains_without_and_says_why(changes, stream, re
     assert len(notices) == 1 and "\n" not in notices[0]
     assert "without CUDA graphs" in notices[0] and reason in notices[0]
     assert outcome.epochs == train(chosen, DATA, CPU).epochs
+
+
+class Stale(nn.Module):
+    """Does what no graph holds, in a way of its own.
+
+    how: replaces a tensor that is no buffer, counts in Python, or draws from Python's numbers.
+    """
+
+    def __init__(self, num_channels, how):
+        super().__init__()
+        self.how, self.mean, self.count = how, torch.zeros(num_channels, 1, 1), 0
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        if self.how == "replaces":
+            self.mean = 0.9 * self.mean + 0.1 * x.detach().mean((0, 2, 3)).view(-1, 1, 1)
+        if self.how == "counts":
+            self.count += 1
+        if self.how == "draws":
+            return x * (2 if random.random() < 0.01 else 1)
+        if self.how == "draws with NumPy":
+            return x * (2 if np.random.rand() < 0.01 else 1)
+        return (x - self.mean) * (1 + (self.count == 1000))
+
+
+@pytest.mark.parametrize(
+    "how, reason",
+    [
+        ("replaces", "features.2.attributes.mean"),
+        ("counts", "features.2.attributes.count"),  # what follows is not seen in so few steps
+        ("draws", "random numbers"),
+        ("draws with NumPy", "random numbers"),
+    ],
+)
+def test_a_layer_whose_replays_would_be_stale_trains_without_graphs(how, reason):
+    random.seed(1)
+    np.random.seed(1)
+    notices, chosen = [], plan(model=partial(CNN4, partial(Stale, how=how), 3, widths=(8,)))
+    outcome = finish(run_in_stream(chosen, DATA, CPU, StandInStream(), notices.append))
+    assert len(notices) == 1 and "without CUDA graphs" in notices[0] and reason in notices[0]
+    if how in ("replaces", "counts"):
+        assert outcome.epochs == train(chosen, DATA, CPU).epochs
+
+
+class Wavering(nn.Module):
+    """Its last bits are another each time, as where a device adds up in no fixed order."""
+
+    def __init__(self, num_channels):
+        super().__init__()
+        self.last = torch.zeros(())
+
+    def forward(self, x):
+        noise = torch.rand((), generator=WAVES) if self.training else 0
+        return x * (1 + 1e-6 * noise)
+
+
+WAVES = torch.Generator().manual_seed(0)
+
+
+def test_steps_that_waver_by_themselves_may_be_replayed():
+    captured_training(plan(model=partial(CNN4, Wavering, 3, widths=(8,))))
+
+
+def test_what_wavers_may_not_be_stale_as_well():
+    class Both(Wavering):
+        def forward(self, x):
+            y, last = super().forward(x), self.last
+            if self.training:
+                self.last = y.detach().mean()
+            return y - last
+
+    with pytest.raises(NotCapturable, match="features.2.attributes.last"):
+        captured_training(plan(model=partial(CNN4, Both, 3, widths=(8,))))
+
+
+@pytest.mark.parametrize("batch_size", [50, 20, 7])
+def test_replays_are_compared_however_few_steps_an_epoch_has(batch_size):
+    captured_training(plan(batch_size=batch_size))
+    with pytest.raises(NotCapturable, match="replays are not"):
+        stale = partial(CNN4, partial(Stale, how="replaces"), 3, widths=(8,))
+        captured_training(plan(batch_size=batch_size, model=stale))
 
 
 def test_running_out_of_memory_is_no_reason_to_do_without_graphs():
