@@ -28,9 +28,11 @@ BYTES_A_PIXEL = 600  # that training a ResNet18 keeps for the backward pass
 class NormConfig:
     name: str = MISSING
     layer: dict[str, Any] = MISSING
-    weight: dict[str, Any] = field(default_factory=dict)  # these three are empty where a norm
-    activation: dict[str, Any] = field(default_factory=dict)  # has none
+    # Each of these is empty where a norm has none.
+    weight: dict[str, Any] = field(default_factory=dict)
+    activation: dict[str, Any] = field(default_factory=dict)
     init: dict[str, Any] = field(default_factory=dict)
+    convolution: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

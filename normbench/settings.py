@@ -20,12 +20,14 @@ INSTANTIATED = {
     "norm.weight": "norm.name",
     "norm.activation": "norm.name",
     "norm.init": "norm.name",
+    "norm.convolution": "norm.name",
     "data.source": "data.name",
     "optimizer": "optimizer.name",
     "schedule": "schedule.name",
     "probe": "probe.name",
 }
-ADDED = ("norm.weight", "norm.activation", "norm.init")  # to a norm, whose name becomes longer
+# Of these, those that are added to a norm, whose name becomes longer.
+ADDED = ("norm.weight", "norm.activation", "norm.init", "norm.convolution")
 ELSEWHERE = ("root", "cache", "download")  # where a dataset is, not what it is
 
 

@@ -106,7 +106,7 @@ def _norm(what: str, norm: Choice) -> Norm:
             f"norm={_name(norm)} has no layer: name the layer's class with norm.layer._target_"
         )
     made = {"layer": _factory(what, config["layer"])}
-    for part in ("weight", "activation", "init"):
+    for part in ("weight", "activation", "init", "convolution"):
         settings = config.get(part)
         if not settings:
             continue
@@ -129,6 +129,7 @@ def _adapt(what: str, network: nn.Module, norm: Norm, layers: list[nn.Module]) -
     try:
         replaced = norm.replace_activations(network, layers)
         norm.initialize(network)
+        norm.replace_convolutions(network)
         norm.reparametrize(network)
     except (TypeError, ValueError) as error:
         raise UserError(f"{what}: {first_line(error)}") from error

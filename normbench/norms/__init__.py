@@ -1,4 +1,4 @@
-"""Normalization layers for 2-d feature maps, and reparametrizations of convolution weights.
+"""Normalization layers for 2-d feature maps, and what changes weights or convolutions instead.
 
 Every layer's first argument is the number of channels; it maps x to y, both (N, C, H, W) and of the
 same dtype and memory format. Statistics are computed in fp32 even when x is bf16 or fp16.
@@ -6,6 +6,7 @@ same dtype and memory format. Statistics are computed in fp32 even when x is bf1
 
 from normbench.norms.batch import BatchNorm, RunningBatchNorm
 from normbench.norms.batch_channel import BatchChannelNorm
+from normbench.norms.deconvolution import Deconvolution
 from normbench.norms.evonorm import EvoNormB0, EvoNormS0
 from normbench.norms.frn import FilterResponseNorm
 from normbench.norms.ghost import GhostBatchNorm
@@ -32,6 +33,7 @@ __all__ = [
     "BatchChannelNorm",
     "BatchNorm",
     "BatchRenorm",
+    "Deconvolution",
     "Derf",
     "DyT",
     "EvoNormB0",

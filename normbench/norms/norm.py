@@ -24,12 +24,14 @@ class Norm:
         activation: makes the activation that the norm is meant to be used with; an nn.Identity
             where the layer is one itself.
         init: takes the model and initializes its parameters, in place.
+        convolution: takes a convolution and makes the layer that takes its place.
     """
 
     layer: Callable[[int], nn.Module]
     weight: Callable[..., nn.Module] | None = None
     activation: Callable[[], nn.Module] | None = None
     init: Callable[[nn.Module], object] | None = None
+    convolution: Callable[[nn.Conv2d], nn.Module] | None = None
 
     def replace_activations(self, model: nn.Module, layers: Collection[nn.Module]) -> int:
         """Put an `activation` in the place of every one that belongs to a norm, in place.
@@ -60,6 +62,14 @@ class Norm:
         """Have `init` initialize the model, in place."""
         if self.init is not None:
             self.init(model)
+
+    def replace_convolutions(self, model: nn.Module) -> None:
+        """Put a `convolution` in the place of every nn.Conv2d of the model, in place."""
+        if self.convolution is None:
+            return
+        for path, module in list(model.named_modules(remove_duplicate=False)):
+            if isinstance(module, nn.Conv2d):
+                model.set_submodule(path, self.convolution(module))
 
     def reparametrize(self, model: nn.Module) -> None:
         """Put `weight` on the weight of every nn.Conv2d of the model, in place.

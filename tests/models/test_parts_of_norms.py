@@ -7,7 +7,7 @@ from torch import nn
 from normbench import build_model
 from normbench.errors import UserError
 from normbench.models.build import build
-from normbench.norms import EvoNormS0, FilterResponseNorm, lecun_normal
+from normbench.norms import Deconvolution, EvoNormS0, FilterResponseNorm, lecun_normal
 from normbench.norms.norm import ACTIVATIONS
 
 CNN4 = {"name": "cnn4", "_target_": "normbench.models.cnn4.CNN4", "widths": [8, 16]}
@@ -141,7 +141,22 @@ def test_weights_are_initialized_before_they_are_reparametrized():
     assert conv.weight.var().item() == pytest.approx(1 / (64 * 9), rel=0.02)
 
 
-@pytest.mark.parametrize("part", ["weight", "activation", "init"])
+def test_convolutions_are_replaced_with_their_parameters():
+    def made(norm):
+        torch.manual_seed(0)
+        return build_model("resnet18", norm=norm)
+
+    plain, ours = (
+        {path: m for path, m in made(norm).named_modules() if isinstance(m, nn.Conv2d)}
+        for norm in ("none", "deconv")
+    )
+    assert plain.keys() == ours.keys()
+    for path, convolution in ours.items():
+        assert isinstance(convolution, Deconvolution)
+        assert torch.equal(convolution.weight, plain[path].weight)
+
+
+@pytest.mark.parametrize("part", ["weight", "activation", "init", "convolution"])
 def test_settings_without_a_class_are_refused(part):
     config = norm() | {part: {"eps": 1}}
     with pytest.raises(UserError, match=f"norm.{part}: name its class, with norm.{part}._target_"):
@@ -156,6 +171,7 @@ def test_settings_without_a_class_are_refused(part):
         {"weight": {"_target_": "normbench.norms.spectral_norm", "n_power_iterations": 0}},
         {"activation": {"_target_": "torch.nn.GELU", "epsilon": 1}},
         {"init": {"_target_": "normbench.norms.lecun_normal", "epsilon": 1}},
+        {"convolution": {"_target_": "normbench.norms.Deconvolution", "iterations": 0}},
     ],
     ids=str,
 )
@@ -165,6 +181,6 @@ def test_settings_that_a_part_refuses_are_the_users_to_mend(parts):
 
 
 def test_layers_are_counted_whatever_else_the_norm_brings():
-    for name in ("selu", "frn_tlu", "spectralnorm"):
+    for name in ("selu", "frn_tlu", "spectralnorm", "deconv"):
         layers = build("resnet18", name, 10)[1]
         assert (len(layers.found), len(layers.others)) == (20, 0)
