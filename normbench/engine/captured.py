@@ -18,6 +18,7 @@ from normbench.data.dataset import Dataset, Split
 from normbench.engine.capturable import NotCapturable, capturable
 from normbench.engine.cuda import Stream, out_of_memory
 from normbench.engine.replays import check_replays
+from normbench.engine.scaling import DeviceScaler
 from normbench.engine.state import Snapshot
 from normbench.engine.training import (
     EVALUATION_BATCH,
@@ -89,6 +90,7 @@ class CapturedTraining(Training):
     """
 
     half_copies = True
+    make_scaler = DeviceScaler
     unroll = 8
 
     def __init__(self, plan: Plan, data: Dataset, device: torch.device, stream: Stream):

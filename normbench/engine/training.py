@@ -132,6 +132,7 @@ class Training:
     """
 
     half_copies = False
+    make_scaler: type[torch.amp.GradScaler] = torch.amp.GradScaler
 
     def __init__(self, plan: Plan, data: Dataset, device: torch.device):
         self.plan, self.data, self.device = plan, data, device
@@ -150,7 +151,7 @@ class Training:
             self.parameters = SeparateParameters(self.model)
         self.optimizer = self.make_optimizer()
 
-        self.scaler = torch.amp.GradScaler(device.type, enabled=plan.precision == "fp16")
+        self.scaler = self.make_scaler(device.type, enabled=plan.precision == "fp16")
         # uint8 -> (x / 255 - mean) / std as one multiplication and one addition a number
         mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (plan.mean, plan.std))
         self.scale, self.shift = 1 / (255 * std), -mean / std

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 from normbench.engine import captured
 from normbench.engine.captured import CapturedTraining, run_in_stream
+from normbench.engine.checkpoint import Checkpoint
 from normbench.engine.optimizers import Ranger
 from normbench.engine.ranger_update import coefficients, for_parameter, update_by_operators
 from normbench.engine.schedules import constant, one_cycle
@@ -20,6 +22,8 @@ NORMS = [
     "none", "batchnorm", "batchnorm_eps", "running_batchnorm", "layernorm", "groupnorm",
     "ws_groupnorm", "ws_bcn",
 ]  # fmt: skip
+
+ONE_CYCLE = partial(one_cycle, momentum=[0.95, 0.5, 0.95])
 
 
 def sgd(params, **settings):
@@ -120,7 +124,7 @@ def test_a_captured_run_is_a_plain_run(cuda, data, plan, norm, optimizer):
 def test_a_schedule_for_the_momentum(cuda, data, plan, optimizer):
     chosen = plan(
         optimizer=optimizer, norm="none", batch_size=10, epochs=2,
-        schedule=lambda steps, lr: one_cycle(steps, lr, momentum=[0.95, 0.5, 0.95]),
+        schedule=ONE_CYCLE,
     )  # fmt: skip
     plain = finish(run(Training(chosen, data, CUDA)))
     stream = cuda.take_stream()
@@ -130,8 +134,15 @@ def test_a_schedule_for_the_momentum(cuda, data, plan, optimizer):
         assert one == pytest.approx(other, rel=5e-3, abs=2 / 70)
 
 
-@pytest.mark.parametrize("optimizer", [Ranger, sgd])
-def test_fp16_and_its_scaler(cuda, data, plan, optimizer):
+@pytest.mark.parametrize(
+    "optimizer, schedule",
+    [
+        *((optimizer, schedule) for optimizer in (Ranger, sgd, torch.optim.AdamW)
+          for schedule in (constant, ONE_CYCLE)),
+        (torch.optim.RAdam, constant),
+    ],
+)  # fmt: skip
+def test_fp16_and_its_scaler(cuda, data, plan, optimizer, schedule):
     class Overflowing(nn.Identity):
         """Gradients are too large for fp16 until the loss is scaled less."""
 
@@ -142,7 +153,7 @@ def test_fp16_and_its_scaler(cuda, data, plan, optimizer):
             return y
 
     chosen = plan(
-        optimizer=optimizer, schedule=constant, precision="fp16", batch_size=10,
+        optimizer=optimizer, schedule=schedule, precision="fp16", batch_size=10,
         model=lambda: CNN4(lambda channels: Overflowing(), 3, widths=(8, 8)),
     )  # fmt: skip
     plain = Training(chosen, data, CUDA)
@@ -153,6 +164,29 @@ def test_fp16_and_its_scaler(cuda, data, plan, optimizer):
     assert plain.scaler.get_scale() < 65536
     assert graph.scaler.get_scale() == plain.scaler.get_scale()
     assert ours.epochs[0]["train_loss"] == pytest.approx(expected.epochs[0]["train_loss"], rel=0.02)
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_noise_goes_on_after_a_checkpoint(cuda, data, plan, tmp_path, graphs):
+    dropout = partial(CNN4, lambda _: nn.Dropout(0.3), 3, widths=(8, 8))
+    chosen = plan(dropout, batch_size=10, epochs=2)
+    checkpoint = Checkpoint(tmp_path / "run.pt", {"run": "a"}, always=True)
+
+    def outcome(kept, seed):
+        stream = cuda.take_stream()
+        with stream.use():
+            if graphs:
+                training = CapturedTraining(chosen, data, CUDA, stream)
+                training.capture()
+            else:
+                training = Training(chosen, data, CUDA)
+            if seed is not None:  # of numbers that a run which goes on must not draw
+                torch.cuda.manual_seed(seed)
+            return [epoch["train_loss"] for epoch in finish(run(training, kept)).epochs]
+
+    whole = outcome(checkpoint, None)  # keeps the state after its first epoch
+    assert outcome(checkpoint, 99) == pytest.approx(whole, rel=1e-4)
+    assert outcome(None, 99)[1] != pytest.approx(whole[1], rel=1e-4)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])

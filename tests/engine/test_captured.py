@@ -128,8 +128,26 @@ def test_half_precision_copies_are_what_autocast_would_make(precision, norm):
     )
 
 
-@pytest.mark.parametrize("optimizer", [sgd, ranger, adamw])
-def test_fp16_skips_steps_whose_gradients_overflow(optimizer):
+ONE_CYCLE = partial(one_cycle, momentum=[0.95, 0.5, 0.95])
+
+
+@pytest.fixture
+def capturable_here(monkeypatch):
+    """Torch lets its optimizers be captured on accelerators only."""
+    for name in ("adam", "radam"):
+        module = importlib.import_module(f"torch.optim.{name}")
+        monkeypatch.setattr(module, "_get_capturable_supported_devices", lambda *_: ["cpu"])
+
+
+@pytest.mark.parametrize(
+    "optimizer, schedule",
+    [
+        *((optimizer, schedule) for optimizer in (sgd, ranger, adamw)
+          for schedule in (constant, ONE_CYCLE)),
+        (torch.optim.RAdam, constant),
+    ],
+)  # fmt: skip
+def test_fp16_skips_steps_whose_gradients_overflow(optimizer, schedule, capturable_here):
     class Overflowing(nn.Identity):
         """Gradients are too large for fp16 until the loss is scaled less."""
 
@@ -141,7 +159,7 @@ def test_fp16_skips_steps_whose_gradients_overflow(optimizer):
 
     chosen = plan(
         model=lambda: CNN4(lambda channels: Overflowing(), 3, widths=(8, 8)),
-        optimizer=optimizer, schedule=constant, precision="fp16", lr=0.001,
+        optimizer=optimizer, schedule=schedule, precision="fp16", lr=0.001,
     )  # fmt: skip
     plain = Training(chosen, DATA, CPU)
     expected = finish(run(plain))
@@ -153,13 +171,8 @@ def test_fp16_skips_steps_whose_gradients_overflow(optimizer):
 
 
 @pytest.mark.parametrize("optimizer", [sgd, ranger, adamw])
-def test_a_schedule_for_the_momentum_is_followed_on_the_device(optimizer, monkeypatch):
-    # torch lets its optimizers be captured on accelerators only
-    module = importlib.import_module("torch.optim.adam")
-    monkeypatch.setattr(module, "_get_capturable_supported_devices", lambda *_: ["cpu"])
-    chosen = plan(
-        optimizer=optimizer, schedule=partial(one_cycle, momentum=[0.95, 0.5, 0.95]), epochs=4
-    )
+def test_a_schedule_for_the_momentum_is_followed_on_the_device(optimizer, capturable_here):
+    chosen = plan(optimizer=optimizer, schedule=ONE_CYCLE, epochs=4)
     replayed = finish(run(captured_training(chosen)))
     expected = train(chosen, DATA, CPU)
     for one, other in zip(replayed.epochs, expected.epochs, strict=True):
