@@ -17,12 +17,3 @@ def quadratic():
 
     f.matrix, f.eigenvalues, f.basis = matrix, eigenvalues, basis
     return f
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny tensors gain nothing from threads that have to wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
