@@ -3,6 +3,7 @@
 import pytest
 import timm.layers
 import torch
+from hydra.utils import get_class
 from norms.formulas import CASES, MOMENTUM, affine, moments, standardize
 from torch import nn
 from torch._subclasses import FakeTensorMode
@@ -20,6 +21,7 @@ from normbench.norms import (
     PartialBatchNorm,
 )
 from normbench.norms.channelwise import ChannelwiseLayer
+from normbench.places import config_names, read_config
 
 C = 16
 
@@ -54,6 +56,12 @@ def reference_step(name, layer, x, gradient, statistics=None):
 def assert_close(actual, expected, **tolerance):
     for a, e in zip(actual, expected, strict=True):
         torch.testing.assert_close(a, e, check_dtype=False, **tolerance)
+
+
+def test_every_layer_that_a_config_names_has_a_formula():
+    named = {get_class(read_config(f"norm/{name}").layer._target_) for name in config_names("norm")}
+    ours = {layer for layer in named if layer.__module__.startswith("normbench.")}
+    assert len(ours) > 5 and ours <= {type(case.make(C)) for case in CASES.values()}
 
 
 @every_layer
