@@ -40,7 +40,10 @@ class StandIn:
 
     def __init__(self, delays=(), memory=10**12):
         self.delays, self.memory, self.reserved = list(delays), memory, 0
-        self.streams, self.unused = [], []
+        self.streams, self.unused, self.broken = [], [], False
+
+    def works(self):
+        return not self.broken
 
     def take_stream(self):
         if not self.unused:
@@ -91,6 +94,9 @@ class StandInStream:
 
     def settle(self):
         pass
+
+    def failed_allocations(self):
+        return 0
 
     def no_waiting(self):
         return NoWaiting("called a synchronizing CUDA operation")

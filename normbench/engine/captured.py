@@ -161,8 +161,8 @@ class CapturedTraining(Training):
             NotCapturable: if something in them waits for the device or fails, or if replays differ.
             torch.OutOfMemoryError: and what else says so.
         """
-        start = Snapshot(self)
-        steps = self.steps_per_epoch
+        start, steps = Snapshot(self), self.steps_per_epoch
+        failed = self.stream.failed_allocations()
         try:
             self._warm_up(start)
             self.stream.settle()
@@ -177,6 +177,8 @@ class CapturedTraining(Training):
         except Exception as error:
             if out_of_memory(error) or isinstance(error, NotCapturable):
                 raise
+            if self.stream.failed_allocations() > failed:  # of which this is the consequence
+                raise torch.OutOfMemoryError(f"out of memory: {first_line(error)}") from error
             raise NotCapturable(f"{first_line(error)}{place_of(error)}") from None
         start.restore(keep_memory=True)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+MOST_STREAMS = 32  # that are different ones: torch hands them out of a pool
+
 
 class Cuda:
     """The current device.
@@ -41,12 +43,23 @@ class Cuda:
         self.unused.append(stream)
 
     def free_memory(self) -> int:
-        """Bytes that nobody has asked for."""
-        return torch.cuda.mem_get_info()[0]
+        """Bytes that nobody has asked for; of a device that is lost, none."""
+        try:
+            return torch.cuda.mem_get_info()[0]
+        except RuntimeError:
+            return 0
 
     def reserved_memory(self) -> int:
         """Bytes that this process's tensors have, or had and keep for the next."""
         return torch.cuda.memory_reserved()
+
+    def works(self) -> bool:
+        """Whether there is more to be had from it than the error that some kernel came to."""
+        try:
+            torch.cuda.synchronize()
+        except RuntimeError:
+            return False
+        return True
 
 
 class Stream:
@@ -97,6 +110,10 @@ class Stream:
         self.stream.synchronize()
         torch.cuda.empty_cache()
 
+    def failed_allocations(self) -> int:
+        """How often the device had no memory left, whether or not a library kept it to itself."""
+        return torch.cuda.memory_stats().get("num_ooms", 0)
+
     @contextmanager
     def no_waiting(self) -> Iterator[None]:
         """What makes the host wait for the device inside raises a RuntimeError."""
@@ -125,10 +142,10 @@ class Stream:
             graph.capture_begin(pool=self.pool, capture_error_mode="thread_local")
             try:
                 work()
+                graph.capture_end()
             except BaseException:
                 self._abandon(graph)
                 raise
-            graph.capture_end()
         finally:
             if collecting:
                 gc.enable()
@@ -155,6 +172,9 @@ def _generator() -> torch.Generator:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the device's memory is full, in torch's words or a library's."""
-    words = ("out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
+    """Whether an error says that the device's memory is full, in torch's words or a library's.
+
+    cuDNN says that it finds no engine where there is no memory for any engine's workspace.
+    """
+    words = ("out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED", "unable to find an engine")
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)

@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from normbench.engine.cuda import Cuda, Stream, out_of_memory
+from normbench.engine.cuda import MOST_STREAMS, Cuda, Stream, out_of_memory
 from normbench.engine.lanes import Event, failure
+from normbench.explain import first_line
 
 # Trains a task in a stream, given something to call with what a user may want to know of it.
 # Yields, whenever it has put work in the stream's queue, the number of steps in it.
@@ -26,11 +27,12 @@ class CudaLanes:
     """Runs side by side on one device, each in a stream, all fed by this thread.
 
     When a lane runs out of memory, half as many go on: its task starts anew when there is room.
+    When a kernel fails in a way that takes the device from this process, all tasks fail at once.
 
     Args:
         begin: what trains a task.
         device: the streams come from it.
-        count: how many lanes at most.
+        count: how many lanes at most; never more than there are streams.
         share: the share of the device that a task keeps busy. With it, lanes count as idle only
             while shares and memory allow; without it, whenever there are less than ``count``.
 
@@ -40,6 +42,7 @@ class CudaLanes:
         waiting: tasks that ran out of memory.
         events: those that the next wait returns.
         need: bytes, the most that a lane was seen to take.
+        lost: why nothing more can be had from the device, once that is so.
     """
 
     def __init__(
@@ -49,11 +52,13 @@ class CudaLanes:
         count: int,
         share: Callable[[Any], float] | None = None,
     ):
-        self.begin, self.device, self.limit, self.share = begin, device, count, share
+        self.begin, self.device, self.share = begin, device, share
+        self.limit = min(count, MOST_STREAMS)
         self.lanes: list[_Lane] = []
         self.waiting: deque[Any] = deque()
         self.events: list[Event] = []
         self.need = 0
+        self.lost = ""
 
     @property
     def idle(self) -> int:
@@ -71,6 +76,9 @@ class CudaLanes:
 
     def start(self, task: Any) -> None:
         """Get a task ready; it trains while ``wait`` waits."""
+        if self.lost:
+            self.events.append(Event(task, error=self.lost))
+            return
         if self.device.free_memory() < MEMORY_RESERVE * self.need:
             gc.collect()  # what has ended, or failed, may live on in cycles of references
         stream = self.device.take_stream()
@@ -91,7 +99,8 @@ class CudaLanes:
             while self.waiting and self._has_room():
                 self.start(self.waiting.popleft())
             for lane in list(self.lanes):
-                self._advance(lane)
+                if lane in self.lanes:  # or it was lost together with another
+                    self._advance(lane)
             if self.events or not self.lanes or time.monotonic() >= end:
                 events, self.events = self.events, []
                 return events
@@ -111,14 +120,32 @@ class CudaLanes:
         except StopIteration as end:
             self.events.append(Event(lane.task, result=end.value))
         except Exception as error:
-            full = out_of_memory(error)
-            self.events.append(self._shrink(lane) if full else failure(lane.task, error))
+            if out_of_memory(error):
+                self.events.append(self._shrink(lane, error))
+            else:
+                self.events.append(failure(lane.task, error))
+                if not self.device.works():
+                    self._lose(lane, error)
         self._drop(lane)
 
-    def _shrink(self, lane: _Lane) -> Event:
+    def _lose(self, lane: _Lane, error: Exception) -> None:
+        """Give up all tasks but the lane's, whose end is told already."""
+        self.lost = (
+            f"the device is lost to this process ({first_line(error)}): the same command, typed "
+            "again, trains what is missing"
+        )
+        others = [other for other in self.lanes if other is not lane]
+        tasks = [*(other.task for other in others), *self.waiting]
+        self.events += [Event(task, error=self.lost) for task in tasks]
+        self.waiting.clear()
+        for other in others:
+            self._drop(other)
+
+    def _shrink(self, lane: _Lane, error: Exception) -> Event:
         """Go on with half the lanes; the one that found no memory has to wait."""
         if len(self.lanes) == 1:
-            return Event(lane.task, error="OutOfMemoryError: too large for the device, even alone")
+            reason = f"too large for the device, even alone ({first_line(error)})"
+            return Event(lane.task, error=f"OutOfMemoryError: {reason}")
         self.limit = len(self.lanes) // 2
         self.waiting.append(lane.task)
         return Event(

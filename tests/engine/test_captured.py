@@ -408,6 +408,24 @@ def test_running_out_of_memory_is_no_reason_to_do_without_graphs():
             next(run_in_stream(chosen, DATA, CPU, stream, pytest.fail))
 
 
+@pytest.mark.parametrize("full", [True, False])
+def test_what_a_full_memory_leads_to_is_no_reason_either(full):
+    class Autotuning(StandInStream):
+        """A library finds no memory, keeps that to itself, and does what no capture can hold."""
+
+        failed = 3
+
+        def failed_allocations(self):
+            return self.failed
+
+        def capture(self, work):
+            self.failed += full
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+    with pytest.raises(torch.OutOfMemoryError if full else NotCapturable, match="not permitted"):
+        captured_training(plan(), stream=Autotuning())
+
+
 def test_a_place_outside_torch_is_named():
     class Waiting(nn.Identity):
         def forward(self, x):

@@ -87,6 +87,13 @@ def test_lanes_are_no_more_than_was_asked_for():
     assert len(device.streams) == 2
 
 
+def test_lanes_are_no_more_than_there_are_streams():
+    lanes = lanes_for({}, begin=lambda *_: iter([0]), count=100)
+    while lanes.idle:
+        lanes.start(len(lanes.lanes))
+    assert len(lanes.lanes) == 32
+
+
 def test_auto_lanes_fill_the_device_and_no_more():
     lanes = lanes_for({}, share=lambda task: task, begin=lambda *_: iter([0]), count=8)
     started = []
@@ -136,7 +143,15 @@ class Memory:
 
 
 @pytest.mark.parametrize("late", [False, True])
-@pytest.mark.parametrize("error", [None, RuntimeError("CUDA error: out of memory")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        None,
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+    ],
+    ids=["torch", "CUDA", "cuDNN"],
+)
 @pytest.mark.parametrize("room", [1, 3])
 def test_running_out_of_memory_halves_the_lanes_and_loses_no_run(room, late, error):
     memory = Memory(room, late, error)
@@ -160,7 +175,7 @@ def test_a_run_too_large_for_the_device_fails_and_the_others_go_on():
         return (yield from memory.begin(task, stream, note))
 
     events = drive(lanes_for({}, begin=begin), ["small", "large", "other"])
-    assert "too large for the device, even alone" in events["large"][-1].error
+    assert "too large for the device, even alone (CUDA out" in events["large"][-1].error
     assert result(events["small"]) and result(events["other"])
 
 
@@ -175,6 +190,27 @@ def test_an_error_in_one_lane_is_reported_and_the_others_go_on():
     assert result(events["good"]).status == "finished"
     assert events["broken"][-1].error.startswith("ArithmeticError: this layer never works (test_")
     assert "Traceback" in events["broken"][-1].details
+
+
+def test_a_lost_device_ends_all_tasks_at_once_and_says_what_to_do():
+    device, started = StandIn(), []
+
+    def begin(task, stream, note):
+        started.append(task)
+        yield 0
+        if task == "bad":
+            device.broken = True
+        if device.broken:
+            raise RuntimeError("CUDA error: device-side assert triggered\nmore")
+        yield from [1] * 9
+
+    events = drive(lanes_for({}, device, count=3, begin=begin), ["good", "bad", "other", "later"])
+    errors = {task: told[-1].error for task, told in events.items()}
+    assert errors["bad"].startswith("RuntimeError: CUDA error: device-side assert triggered")
+    for task in ("good", "other", "later"):
+        assert "is lost" in errors[task] and "device-side assert triggered):" in errors[task]
+        assert "same command" in errors[task] and "\n" not in errors[task]
+    assert "later" not in started
 
 
 def test_lanes_that_are_closed_stop():
