@@ -68,4 +68,5 @@ def test_the_readmes_own_layer_works_as_it_stands(normbench_command):
     )
     assert code == 0, err
     assert len(normbench_command.records) == 1
-    assert "cnn4 on synthetic: DyT" in out  # the class's name, as none was typed
+    layer = re.search(r"mylayer\.(\w+)", command).group(1)
+    assert f"cnn4 on synthetic: {layer}" in out  # the class's name, as none was typed
