@@ -19,7 +19,7 @@ from normbench.engine.state import restore_state, state_of
 from normbench.engine.training import Result, Training
 from normbench.store.files import write_atomically
 
-FORM = 2  # of a file; goes up when a state is made of other parts
+FORM = 3  # of a file; goes up when a state is made of other parts
 LONG = 60.0  # seconds; epochs that take longer are worth a checkpoint
 DIGEST = 32  # bytes
 

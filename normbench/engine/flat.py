@@ -18,6 +18,7 @@ ELEMENTWISE = {
     "ASGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop",
     "Ranger", "Rprop", "SGD",
 }  # fmt: skip
+ALIGNMENT = 64  # bytes: libraries pass over their fastest kernels for weights that begin elsewhere
 
 
 class SeparateParameters:
@@ -56,6 +57,7 @@ class FlatParameters:
 
     Attributes:
         tensors: what an optimizer has to update: one parameter (numbers,), its gradient allocated.
+            The model's begin at multiples of ALIGNMENT; zeros are between, with zero gradients.
         params: the model's that are views of it, or copies of views.
         gradients: for each of their dtypes, the parameters, and where in the flat gradient theirs
             belong.
@@ -65,7 +67,8 @@ class FlatParameters:
 
     def __init__(self, model: nn.Module, half: torch.dtype | None = None):
         params = [p for p in model.parameters() if p.requires_grad]
-        flat = nn.Parameter(params[0].detach().new_empty(sum(p.numel() for p in params)))
+        count = sum(_room(p) for p in params)
+        flat = nn.Parameter(params[0].detach().new_zeros(count))
         flat.grad = torch.zeros_like(flat)
         self.params, self.tensors = params, [flat]
         numbers, gradients = (list(_views(params, t)) for t in (flat, flat.grad))
@@ -110,12 +113,18 @@ def can_share_a_tensor(model: nn.Module) -> bool:
     return len({(p.dtype, p.device) for p in model.parameters() if p.requires_grad}) == 1
 
 
+def _room(p: Tensor) -> int:
+    """Numbers that a parameter takes, with what is left free for the next to be aligned."""
+    numbers = ALIGNMENT // p.element_size()
+    return -(-p.numel() // numbers) * numbers
+
+
 def _views(params: list[nn.Parameter], numbers: Tensor) -> Iterator[Tensor]:
-    """Views of numbers (count,), one after another, shaped like the parameters."""
+    """Views of numbers (count,), one after another, aligned, shaped like the parameters."""
     start = 0
     for p in params:
         piece = numbers.data[start : start + p.numel()]
-        start += p.numel()
+        start += _room(p)
         if p.dim() == 4 and p.is_contiguous(memory_format=torch.channels_last):
             n, c, h, w = p.shape
             yield piece.view(n, h, w, c).permute(0, 3, 1, 2)

@@ -1,6 +1,8 @@
 """Lanes on a device: beside each other as if alone, whatever becomes of the others."""
 
 import gc
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -91,6 +93,52 @@ def test_a_diverged_lane_ends_early_and_leaves_the_others_alone(cuda, data, plan
     assert sum(event.steps for event in events["bad"]) == 50
     alone = drive(cuda, data, {"good": plans["good"]})
     assert same(result(events["good"]).epochs, result(alone["good"]).epochs)
+
+
+BESIDE = """
+import sys
+from functools import partial
+import torch
+from normbench.data.dataset import Dataset, Split
+from normbench.engine.captured import run_in_stream
+from normbench.engine.cuda import Cuda
+from normbench.engine.cuda_lanes import CudaLanes
+from normbench.engine.optimizers import Ranger
+from normbench.engine.schedules import flat_cosine
+from normbench.engine.training import Plan
+from normbench.models import build_model
+
+device, (model, precision) = Cuda(), sys.argv[1:]
+split = Split(
+    torch.randint(0, 255, (1280, 64, 64, 3), dtype=torch.uint8), torch.randint(0, 3, (1280,))
+)
+data = Dataset("made", split, split, ("a", "b", "c"), "digest", None).to(torch.device("cuda"))
+
+def begin(seed, stream, note):
+    network = partial(build_model, model, "batchnorm", 3)
+    plan = Plan(network, Ranger, flat_cosine, 128, 0.001, seed, 30, precision)
+    return run_in_stream(plan, data, torch.device("cuda"), stream, note)
+
+lanes, ended = CudaLanes(begin, device, 2), []
+for seed in range(2):
+    lanes.start(seed)
+while len(ended) < 2:
+    ended += [event for event in lanes.wait() if event.ended]
+for event in ended:
+    assert event.error is None, event.details
+"""
+
+
+@pytest.mark.parametrize("model", ["cnn4", "resnet18"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_two_lanes_of_large_batches_do_not_stall_each_other(model, precision):
+    """cuDNN's BatchNorm may wait for all of its blocks to run (pytorch #80259).
+
+    In a process of its own, as nothing else ends a kernel that waits for ever.
+    """
+    command = [sys.executable, "-c", BESIDE, model, precision]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_running_out_of_memory_halves_the_lanes_and_loses_no_run(cuda, data, plan):

@@ -265,7 +265,24 @@ def test_flat_parameters_train_to_the_same_bits(make):
         assert torch.equal(plain, view)
         assert plain.stride() == view.stride()
     (flat,) = arrangements[1].tensors
-    assert flat.numel() == sum(p.numel() for p in networks[0].parameters())
+    assert flat.count_nonzero() == sum(p.count_nonzero() for p in networks[1].parameters())
+
+
+@pytest.mark.parametrize("dtype, numbers", [(torch.float32, 16), (torch.float64, 8)])
+def test_flat_parameters_begin_where_libraries_want_them(dtype, numbers):
+    network = torch.nn.Sequential(torch.nn.PReLU(), torch.nn.Conv2d(3, 4, 3), torch.nn.PReLU())
+    parameters = FlatParameters(network.to(dtype))
+    network(torch.randn(2, 3, 4, 4, dtype=dtype)).sum().backward()
+    parameters.collect_gradients()
+    (flat,) = parameters.tensors
+    begins = [p.storage_offset() for p in network.parameters()]
+    assert not flat.data_ptr() % 64 and all(begin % numbers == 0 for begin in begins)
+    between = torch.ones(flat.numel(), dtype=torch.bool)
+    for p, begin in zip(network.parameters(), begins, strict=True):
+        between[begin : begin + p.numel()] = False
+        piece = flat.grad[begin : begin + p.numel()]
+        assert torch.equal(piece.sort().values, p.grad.flatten().sort().values)
+    assert between.any() and not flat[between].any() and not flat.grad[between].any()
 
 
 def test_a_parameter_that_a_step_does_not_use_has_no_gradient_left_from_before():
@@ -275,8 +292,9 @@ def test_a_parameter_that_a_step_does_not_use_has_no_gradient_left_from_before()
         parameters.clear_gradients()
         network[used](torch.ones(1, 2)).sum().backward()
         parameters.collect_gradients()
-        gradients = parameters.tensors[0].grad.view(2, 3)
-        assert (gradients[used] == 1).all() and (gradients[unused] == 0).all()
+        ((_, gradients),) = parameters.gradients  # weight and bias of both
+        assert all((gradient == 1).all() for gradient in gradients[2 * used : 2 * used + 2])
+        assert all((gradient == 0).all() for gradient in gradients[2 * unused : 2 * unused + 2])
 
 
 def test_parameters_that_cannot_share_a_tensor():
