@@ -89,7 +89,9 @@ def first_line(error: BaseException) -> str:
     """What an error says, on one line; a first line that ends in a colon takes the next along."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
-        return type(error).__name__
+        frames = traceback.extract_tb(error.__traceback__)
+        at = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+        return f"{type(error).__name__}{at}"
     return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 

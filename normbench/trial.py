@@ -122,5 +122,6 @@ def explained(what: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        kind = type(error).__name__
-        raise UserError(f"{what}: {kind}: {first_line(error)}{place_of(error)}") from error
+        kind, said = type(error).__name__, str(error).strip()
+        line = f"{kind}: {first_line(error)}" if said else kind
+        raise UserError(f"{what}: {line}{place_of(error)}") from error
