@@ -17,8 +17,9 @@ from hydra.core.global_hydra import GlobalHydra
 
 from normbench.cli import main
 
-# A grid that trains in seconds: few images, one epoch.
+# A grid that trains in seconds: few images, one epoch; in lanes that are processes.
 TINY = [
+    "device=cpu",
     "data=synthetic",
     "data.source.train_size=120",
     "data.source.val_size=60",

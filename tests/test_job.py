@@ -96,10 +96,7 @@ def assert_taken_or_named(override):
 
 def test_a_job_holds_plain_values_and_cannot_be_changed(configs):
     job = resolved("train.precision=auto", "grid.seeds=[0,1]", "engine.lanes=2")
-    assert (job.recipe.device, job.settings["train"]["precision"]) in (
-        ("cpu", "fp32"),
-        ("cuda", "bf16"),
-    )
+    assert (job.recipe.device, job.settings["train"]["precision"]) == ("cpu", "fp32")
     assert job.lanes == 2 and job.steps(20) == 6
     assert [run.seed for run in job.runs] == [0, 1]
     assert json.loads(json.dumps(job.settings)) == job.settings
