@@ -7,6 +7,7 @@ row for each of them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
@@ -31,10 +32,9 @@ from normbench.engine.training import (
 )
 from normbench.explain import first_line, place_of
 
-# Between two looks at a lane, it trains on about so many images, in so many replays at most: long
-# enough for the host to look after the others meanwhile.
-IMAGES_A_TURN = 1024
-REPLAYS_A_TURN = 16
+# Work that a lane has in its queue, as the host may be away for so long: a lane that starts, or one
+# that does without graphs, holds it meanwhile.
+SECONDS_A_TURN = 0.5
 
 
 def run_in_stream(
@@ -233,15 +233,19 @@ class CapturedTraining(Training):
         self.indices.copy_(batches)
         for _, table, values in self.rates:
             table.copy_(values[self.steps_done : self.steps_done + steps])
-        replays = max(1, min(REPLAYS_A_TURN, IMAGES_A_TURN // (unroll * self.plan.batch_size)))
-        for first in range(0, steps, replays * unroll):
-            turn = min(replays * unroll, steps - first)
+        done, replays = 0, 1
+        while done < steps:
+            begun = time.perf_counter()
+            turn = min(replays * unroll, steps - done)
             for _ in range(turn // unroll):
                 self.replay_steps()
             for _ in range(turn % unroll):
                 self.replay_step()
+            done += turn
             self.steps_done += turn
             yield turn
+            if time.perf_counter() - begun < SECONDS_A_TURN / 2:
+                replays *= 2
 
     def evaluate_on(self, split: Split) -> None:
         if split is not self.data.val:

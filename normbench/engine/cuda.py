@@ -106,9 +106,14 @@ class Stream:
         return event.query
 
     def settle(self) -> None:
-        """Wait until the queue is empty, and give memory back that no tensor has any more."""
+        """Wait until the queue is empty; give unused memory back if others may need it.
+
+        To give it back waits for all queues, which would leave all lanes without work.
+        """
         self.stream.synchronize()
-        torch.cuda.empty_cache()
+        free, total = torch.cuda.mem_get_info()
+        if free < total / 2:
+            torch.cuda.empty_cache()
 
     def failed_allocations(self) -> int:
         """How often the device had no memory left, whether or not a library kept it to itself."""

@@ -42,7 +42,7 @@ class HostDriven(CapturedTraining):
 
 @pytest.fixture(autouse=True)
 def a_look_at_every_replay(monkeypatch):
-    monkeypatch.setattr(captured, "REPLAYS_A_TURN", 1)
+    monkeypatch.setattr(captured, "SECONDS_A_TURN", 0)
 
 
 @contextmanager

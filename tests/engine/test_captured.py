@@ -88,15 +88,21 @@ def test_unrolling_is_not_seen_in_the_outcome(unroll, monkeypatch):
     assert stream.captured == (3 if unroll in (4, 5) else 2)
 
 
-def test_a_turn_is_as_long_as_its_images_allow(monkeypatch):
-    monkeypatch.setattr(captured, "IMAGES_A_TURN", 12)
+@pytest.mark.parametrize(
+    "seconds, batch_size, turns",
+    [
+        (0, 3, [2] * 8),
+        (0, 16, [2, 1]),
+        (math.inf, 3, [2, 4, 8, 2]),
+        (math.inf, 5, [2, 4, 4]),
+    ],
+)
+def test_turns_double_until_they_take_long_enough(monkeypatch, seconds, batch_size, turns):
+    monkeypatch.setattr(captured, "SECONDS_A_TURN", seconds)
     monkeypatch.setattr(CapturedTraining, "unroll", 2)
     steps = []
-    finish(run(captured_training(plan(batch_size=3, epochs=1))), steps.append)
-    assert steps == [4, 4, 4, 4, 0]
-    steps.clear()
-    finish(run(captured_training(plan(batch_size=16, epochs=1))), steps.append)
-    assert steps == [2, 1, 0]
+    finish(run(captured_training(plan(batch_size=batch_size, epochs=1))), steps.append)
+    assert steps == [*turns, 0]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -1,5 +1,7 @@
 """What is asked of CUDA, where CUDA does not do as it should."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -49,3 +51,14 @@ def test_an_invalid_capture_leaves_no_pool_that_takes_what_comes_next(monkeypatc
         stream.capture(work)
     assert ended == [("_cuda_endAllocateToPool", 1), ("_cuda_releasePool", 1)]
     assert stream.pool == 2
+
+
+@pytest.mark.parametrize("free, given_back", [(60, 0), (40, 1)])
+def test_memory_is_given_back_only_where_it_is_scarce(monkeypatch, free, given_back):
+    calls, waited = [], []
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 100))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append(1))
+    stream = cuda.Stream.__new__(cuda.Stream)
+    stream.stream = SimpleNamespace(synchronize=lambda: waited.append(1))
+    stream.settle()
+    assert len(calls) == given_back and waited
