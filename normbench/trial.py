@@ -70,8 +70,8 @@ def _check_schedule(settings: Settings) -> None:
     schedule = make_schedule(settings["schedule"], STEPS, 1e-3)
     if not isinstance(schedule, Schedule):
         raise UserError(
-            f"schedule={name} returns a {type(schedule).__name__}: give a function of the number of "
-            "steps and the learning rate that returns a normbench.engine.schedules.Schedule"
+            f"schedule={name} returns a {type(schedule).__name__}: give a function of the number "
+            "of steps and the learning rate that returns a normbench.engine.schedules.Schedule"
         )
     for part in ("lr", "momentum"):
         values = getattr(schedule, part)
