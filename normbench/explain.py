@@ -99,8 +99,9 @@ def place_of(error: BaseException) -> str:
     """`` (mylayer.py, line 12)``: the last place outside libraries that an error passed through."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         file = Path(frame.filename)
-        ours = {"site-packages", "dist-packages", "normbench"} & set(file.parts[:-1])
-        if not ours and not file.is_relative_to(sysconfig.get_path("stdlib")):
+        library = {"site-packages", "dist-packages"} & set(file.parts)
+        folders = Path(sysconfig.get_path("stdlib")), Path(__file__).parent  # Python's, and ours
+        if not library and not any(file.is_relative_to(folder) for folder in folders):
             return f" ({file.name}, line {frame.lineno})"
     return ""
 
