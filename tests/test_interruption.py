@@ -53,3 +53,12 @@ def test_in_order_it_ends_after_what_has_to_be_done_and_a_second_one_changes_not
 def test_the_third_ends_it_at_once():
     code, out, err = run(IN_ORDER.format(more=2))
     assert (code, out) == (130, "") and err.count("interrupted") == 1
+
+
+def test_whoever_reads_the_help_may_stop_before_its_end():
+    for typed in ("--help", "run --help"):
+        done = subprocess.run(
+            f"{sys.executable} -m normbench {typed} | head -n 1",
+            shell=True, capture_output=True, text=True,
+        )  # fmt: skip
+        assert "normbench" in done.stdout and done.stderr == ""
