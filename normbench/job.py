@@ -155,6 +155,7 @@ def resolve(
     runs = len(grid.runs(settings)) or sys.maxsize
     lanes, threads = split_cores(config["engine"], runs, device)
     checkpoint = config["train"]["checkpoint"]
+    outside = outside_parts(settings)
     return Job(
         settings=settings,
         grid=grid,
@@ -166,13 +167,13 @@ def resolve(
             threads=threads,
             results=None if checkpoint == "never" else results,
             checkpoint_always=checkpoint == "always",
-            code=code_digest(settings),
+            code=code_digest(outside),
         ),
         lanes=lanes,
         adaptive=config["engine"]["lanes"] == "auto",
         store=store,
         force=config.get("force", False),
-        outside=outside_parts(settings),
+        outside=outside,
         norm_layers={"found": len(layers.found), "others": len(layers.others)},
     )
 

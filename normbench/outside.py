@@ -35,9 +35,9 @@ def outside_parts(settings: Any) -> dict[str, str]:
     return found
 
 
-def code_digest(settings: Any) -> str:
-    """Changes whenever the code of this package does, or that of a run's parts from outside."""
-    return hashlib.sha256(f"{_package()} {outside_parts(settings)}".encode()).hexdigest()
+def code_digest(outside: Mapping[str, str]) -> str:
+    """Changes whenever the code of this package does, or that of a run's ``outside_parts``."""
+    return hashlib.sha256(f"{_package()} {outside}".encode()).hexdigest()
 
 
 def changed_parts(then: Mapping[str, str | None] | None, now: Mapping[str, str]) -> list[str]:

@@ -26,10 +26,12 @@ def test_only_what_is_neither_ours_nor_installed_has_a_digest(settings):
 
 
 def test_the_digest_is_that_of_the_file(settings, tmp_path):
-    before = outside_parts(settings), code_digest(settings)
-    assert (outside_parts(settings), code_digest(settings)) == before
+    before = outside_parts(settings), code_digest(outside_parts(settings))
+    assert (outside_parts(settings), code_digest(outside_parts(settings))) == before
     (tmp_path / "someones.py").write_text("class Layer: pass  # otherwise\n")
-    assert outside_parts(settings) != before[0] and code_digest(settings) != before[1]
+    assert (
+        outside_parts(settings) != before[0] and code_digest(outside_parts(settings)) != before[1]
+    )
 
 
 def test_what_was_not_known_of_a_record_has_not_changed():
