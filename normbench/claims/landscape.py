@@ -126,10 +126,13 @@ def _highest_rate(tried: dict[tuple[int, float], Record]) -> Sample | None:
         highest_that_trains([record for (of, _), record in tried.items() if of == seed])
         for seed in sorted({seed for seed, _ in tried})
     ]
-    sample = Sample.of([math.log(rate) for rate in highest if not math.isnan(rate)])
-    if sample is None or len(rates) < 2:
+    known = [rate for rate in highest if not math.isnan(rate)]
+    sample = Sample.of([math.log(rate) for rate in known])
+    gaps = {low: math.log(high / low) for low, high in pairwise(rates)}
+    if sample is None or not gaps:
         return None
-    return replace(sample, unit=max(math.log(high / low) for low, high in pairwise(rates)))
+    # how far the next one tried is; past the last one, as far as the widest
+    return replace(sample, unit=max(gaps.get(rate, max(gaps.values())) for rate in known))
 
 
 @CLAIMS.claim(

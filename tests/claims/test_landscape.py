@@ -141,10 +141,14 @@ def test_the_ratio_of_learning_rates_takes_more_than_one_seed():
     assert judge(RATES, alone).verdict == NOT_MEASURED
 
 
-def test_the_ratio_of_learning_rates_is_as_uncertain_as_the_grid_is_coarse():
-    (part,) = judge(RATES).parts
-    assert part.estimate.value == pytest.approx(50)
-    assert part.estimate.low < 50 / 2 and part.estimate.high > 50 * 2
+def test_the_ratio_of_learning_rates_is_as_uncertain_as_the_grid_is_coarse_there():
+    fine, coarse = (  # the next rates tried are twice, and two and a half times as high
+        judge(RATES, {("learning_rate_range", "batchnorm"): rates(*[rate] * 3)}).parts[0].estimate
+        for rate in (5, 2)
+    )
+    assert fine.value == pytest.approx(50) and coarse.value == pytest.approx(20)
+    assert 1.8 < fine.value / fine.low < coarse.value / coarse.low
+    assert 1.8 < fine.high / fine.value < coarse.high / coarse.value
 
 
 def test_learning_rates_that_one_norm_was_not_tried_at_decide_nothing():
