@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import re
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -35,7 +36,7 @@ def main() -> NoReturn:
 
         _wrong(f"unknown command {command!r}{nearest(command, commands.COMMANDS)}")
     # argparse, which Hydra reads flags with, wants settings in one piece: flags may stand anywhere
-    typed = sorted(arguments[1:], key=_is_setting)
+    typed = sorted(_settings(command, arguments[1:]), key=_is_setting)
     sys.argv = [f"normbench {command}", *typed]
     # Hydra's, of flags; its own way takes ten lines
     setattr(argparse.ArgumentParser, "error", _refuse)  # noqa: B010 (types forbid assigning it)
@@ -65,6 +66,17 @@ def _purpose(module: ModuleType) -> str:
 
 def _is_setting(word: str) -> bool:
     return word.startswith("~") or ("=" in word and not word.startswith("-"))
+
+
+def _settings(command: str, words: list[str]) -> list[str]:
+    """What was typed, with a bare word as the setting that the command has for one."""
+    setting = getattr(commands.load(command), "WORD", None)
+    if setting is None:
+        return words
+    bare = [word for word in words if re.fullmatch(r"\w+", word)]
+    if len(bare) > 1:
+        _wrong(f"normbench {command} takes one name, not {len(bare)}: {' '.join(bare)}")
+    return [f"{setting}={word}" if word in bare else word for word in words]
 
 
 def _run(command: str) -> None:

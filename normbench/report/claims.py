@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 
 from normbench.analysis.cells import Results
@@ -14,6 +13,7 @@ from normbench.claims.evidence import ArticleEvidence, Evidence
 from normbench.claims.rules import NOT_MEASURED, UNDECIDED, Judgement, Part
 from normbench.drawing.captions import looked_at
 from normbench.drawing.text import filled, table
+from normbench.report.parts import measured_number, range_of
 
 LATE = "†"  # marks a rule that was written when the numbers were known
 HOW = (
@@ -111,25 +111,15 @@ def _evidence(model: str, ours: Judgement, article: Judgement | None) -> Iterabl
         headings += ["article's (interval)", "verdict"] if theirs else []
         rows = []
         for part in ours.parts:
-            row = [part.what, _range(part), _measured(part), part.verdict]
+            row = [part.what, range_of(part), measured_number(part), part.verdict]
             if theirs:
                 own = theirs.get(part.what)
-                row += [_measured(own), _verdict_by_value(own)] if own else ["", ""]
+                row += [measured_number(own), _verdict_by_value(own)] if own else ["", ""]
             rows.append(row)
         yield table(rows, headings, "l" * len(headings))
         caveats = dict.fromkeys(part.caveat for part in ours.parts if part.caveat)
         if caveats:
             yield filled(f"Incomplete: {'; '.join(caveats)}.")
-
-
-def _measured(part: Part) -> str:
-    if not part.estimate:
-        return ""
-    value, low, high = (
-        format(number, part.form)
-        for number in (part.estimate.value, part.estimate.low, part.estimate.high)
-    )
-    return f"{value} ({low}, {high})"
 
 
 def _verdict_by_value(part: Part) -> str:
@@ -138,11 +128,3 @@ def _verdict_by_value(part: Part) -> str:
         return part.verdict
     inside = part.low < part.estimate.value < part.high
     return f"{UNDECIDED}, {'inside' if inside else 'outside'}"
-
-
-def _range(part: Part) -> str:
-    if math.isinf(part.high):
-        return f"> {part.low:.3g}"
-    if math.isinf(part.low):
-        return f"< {part.high:.3g}"
-    return f"{part.low:.3g} to {part.high:.3g}"
