@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
 
-FEW_LAYERS = 6  # whose lines can be told apart
-
-
 COLUMNS, HEIGHT = 3, 2.0  # of panels for norms; inches
 
 Panels = dict[str, list["Axes"]]  # norm -> its panels, from top to bottom
@@ -82,9 +79,6 @@ def _fill(fig: FigureBase, norms: list[str], x: str, ys: Sequence[str]) -> Panel
 
 
 def layer_legend(fig: Figure, ax: Axes) -> None:
-    """Name the lines of a panel above all of them, or the first and last of many."""
+    """Name the lines of a panel above all of them."""
     handles, labels = ax.get_legend_handles_labels()
-    if len(handles) > FEW_LAYERS:
-        handles = [handles[0], handles[-1]]
-        labels = [f"{labels[0]} (first)", f"{labels[-1]} (last)"]
     fig.legend(handles, labels, loc="outside upper left", ncols=len(labels))

@@ -12,7 +12,7 @@ from normbench.analysis.averages import array, mean, stack
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
 from normbench.drawing.captions import averaged, how_many, page, protocol_line
-from normbench.drawing.layers import layer_names
+from normbench.drawing.layers import layer_groups, layer_names, said_of_groups
 from normbench.drawing.lines import draw_runs
 from normbench.drawing.panels import layer_legend, norm_panels
 from normbench.drawing.text import number_table
@@ -108,8 +108,9 @@ class Activations(WatchingProbe):
             style.caption(
                 fig,
                 "Outputs of the convolutions, before their norms, on the run's first batch in "
-                f"training mode. {averaged(records)}. Bottom: median, 25 to 75% and 1 to 99% of "
-                f"the last one's, means over {how_many(records)}. {protocol_line(records)}.",
+                f"training mode{said_of_groups(records[0])}. {averaged(records)}. Bottom: median, "
+                "25 to 75% and 1 to 99% of the last one's, means over "
+                f"{how_many(records)}. {protocol_line(records)}.",
             )
         return fig
 
@@ -132,7 +133,6 @@ class Activations(WatchingProbe):
             records,
             number_table(headings, rows),
             "Before training and at the last look, on the run's first batch in training mode; "
-            ""
             f"means over {how_many(records)}. Growth: the last standard deviation over the first.",
         )
 
@@ -151,8 +151,8 @@ def _look(output: torch.Tensor) -> torch.Tensor:
 def _draw_norm(axes: list[Axes], group: list[Record]) -> None:
     """Mean, standard deviation and the last layer's percentiles, from top to bottom."""
     at = max((record["measured"]["at"] for record in group), key=len)
-    layers = layer_names(group[0])
-    colors = style.shades(len(layers))
+    groups = layer_groups(group[0])
+    colors = style.shades(len(groups))
 
     def of_runs(part: str) -> np.ndarray:  # (runs, layers, …, looks)
         looks = [np.moveaxis(array(record["measured"][part]), -1, 0) for record in group]
@@ -160,10 +160,10 @@ def _draw_norm(axes: list[Axes], group: list[Record]) -> None:
 
     for ax, part in zip(axes, ("mean", "std"), strict=False):
         runs = of_runs(part)
-        for i, (layer, color) in enumerate(zip(layers, colors, strict=True)):
-            draw_runs(ax, at, runs[:, i], mean, color, lw=1.2, label=layer)
+        for (label, which), color in zip(groups.items(), colors, strict=True):
+            draw_runs(ax, at, mean(runs[:, which], axis=1), mean, color, lw=1.2, label=label)
     low, lower, median, higher, high = mean(of_runs("percentiles")[:, -1], axis=0)
-    color = colors[-1] if len(layers) > 1 else style.INK
+    color = colors[-1] if len(groups) > 1 else style.INK
     axes[2].fill_between(at, low, high, color=color, alpha=0.2, lw=0)
     axes[2].fill_between(at, lower, higher, color=color, alpha=0.4, lw=0)
     axes[2].plot(at, median, color=style.INK, lw=1.2)

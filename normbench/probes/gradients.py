@@ -13,8 +13,8 @@ from normbench.analysis.averages import array, geometric_mean, highest, lowest
 from normbench.analysis.groups import by_norm
 from normbench.drawing import style
 from normbench.drawing.captions import how_many, page, protocol_line
-from normbench.drawing.layers import layer_names
-from normbench.drawing.panels import FEW_LAYERS, layer_legend, norm_panels
+from normbench.drawing.layers import layer_groups, said_of_groups
+from normbench.drawing.panels import layer_legend, norm_panels
 from normbench.drawing.text import table_by_norm
 from normbench.probes.probe import WatchingProbe
 from normbench.store.records import Record
@@ -88,15 +88,14 @@ class Gradients(WatchingProbe):
             first, *_ = (ax for (ax,) in panels.values())  # the others share its axes
             style.log_scale(first)
             layer_legend(fig, first)
-            few = any(len(r["measured"]["layers"]) <= FEW_LAYERS for r in records)
             every = "shaded: from the lowest to the highest at every step"
             if how_many(records) == "1 seed":
                 every = "thin: every step"
             style.caption(
                 fig,
-                "L2 norm of the gradient of each convolution's weight. Lines: running medians over "
-                f"{SMOOTHING} steps, geometric means over {how_many(records)}{f'; {every}' * few}. "
-                f"{protocol_line(records)}.",
+                "L2 norm of the gradient of each convolution's weight"
+                f"{said_of_groups(records[0])}. Lines: running medians over {SMOOTHING} steps, "
+                f"geometric means over {how_many(records)}; {every}. {protocol_line(records)}.",
             )
         return fig
 
@@ -125,18 +124,19 @@ SMOOTHING = 11  # steps
 
 
 def _draw_lines(ax: Axes, group: list[Record]) -> None:
-    """A line a layer, of all seeds; of few layers what lies around them, too."""
+    """A line a layer, or a stage, of all seeds, and what lies around it."""
+    groups = layer_groups(group[0])
     runs = np.stack([array(record["measured"]["norms"]) for record in group])
+    runs = np.stack([geometric_mean(runs[:, which], axis=1) for which in groups.values()], axis=1)
     smooth = geometric_mean([_running_median(run) for run in runs], axis=0)
-    layers = layer_names(group[0])
     steps = np.arange(1, runs.shape[2] + 1)
     low, high = lowest(runs, axis=0), highest(runs, axis=0)
-    for i, (layer, color) in enumerate(zip(layers, style.shades(len(layers)), strict=True)):
-        if len(layers) <= FEW_LAYERS and len(runs) > 1:
+    for i, (label, color) in enumerate(zip(groups, style.shades(len(groups)), strict=True)):
+        if len(runs) > 1:
             ax.fill_between(steps, low[i], high[i], color=color, alpha=0.25, lw=0)
-        elif len(layers) <= FEW_LAYERS:
+        else:
             ax.plot(steps, runs[0, i], color=color, lw=0.7, alpha=0.45)
-        ax.plot(steps, smooth[i], color=color, lw=1.6, label=layer, zorder=3)
+        ax.plot(steps, smooth[i], color=color, lw=1.6, label=label, zorder=3)
 
 
 def describe(norms: ArrayLike) -> dict[str, float]:

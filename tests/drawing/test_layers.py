@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from normbench.calculus.batch_loss import layers_of
-from normbench.drawing.layers import layer_names
+from normbench.drawing.layers import layer_groups, layer_names, said_of_groups
 from normbench.models import build_model
 from normbench.models.cnn4 import CNN4
 from normbench.probes.watching import find_convolutions
@@ -73,3 +73,28 @@ def test_what_is_built_otherwise_keeps_its_modules_names(names, before):
 def test_layers_that_the_user_picked_are_called_as_the_user_does():
     picked = ["features.0", "features.6"]
     assert layer_names(record(picked, picked)) == picked
+
+
+def test_a_few_layers_are_shown_each_by_itself():
+    few = record(list(find_convolutions(CNN4(nn.BatchNorm2d))))
+    assert layer_groups(few) == {name: [i] for i, name in enumerate(CONVOLUTIONS)}
+    assert said_of_groups(few) == ""
+
+
+def test_a_resnet_is_shown_by_its_stages():
+    deep = record(list(find_convolutions(build_model("resnet18"))))
+    groups = layer_groups(deep)
+    assert list(groups) == ["stem", "stage 1", "stage 2", "stage 3", "stage 4"]
+    assert [len(which) for which in groups.values()] == [1, 4, 5, 5, 5]
+    assert sum(groups.values(), []) == list(range(20))
+    assert "each stage" in said_of_groups(deep)
+
+
+@pytest.mark.parametrize("depth", [7, 13, 108])
+def test_another_deep_network_is_shown_in_parts_of_about_as_many_layers(depth):
+    deep = record([f"blocks.{i}.conv" for i in range(depth)])
+    groups = layer_groups(deep)
+    sizes = [len(which) for which in groups.values()]
+    assert len(groups) == 5 and max(sizes) - min(sizes) <= 1
+    assert sum(groups.values(), []) == list(range(depth))
+    assert list(groups)[-1].endswith(f"to {depth}")

@@ -123,8 +123,8 @@ def test_few_layers_are_all_named_and_every_step_is_drawn():
     assert "thin: every step" in caption_of(figure)
 
 
-def test_of_many_layers_the_first_and_the_last_are_named():
+def test_many_layers_are_drawn_in_parts():
     figure = drawn(20)
-    assert [len(ax.lines) for ax in figure.axes] == [20, 20]
-    assert legend_of(figure) == ["convolution 1 (first)", "convolution 20 (last)"]
-    assert "every step" not in caption_of(figure)
+    assert [len(ax.lines) for ax in figure.axes] == [10, 10]  # each and its thin one
+    assert legend_of(figure)[0] == "convolutions 1 to 4" and len(legend_of(figure)) == 5
+    assert "several in a row" in caption_of(figure)
