@@ -45,6 +45,7 @@ class DataConfig:
     image_size: int = MISSING
     fit: str = MISSING
     augment: str = "none"
+    held_out: float = 0.0  # share of the training set that takes the validation split's place
     mean: list[float] = MISSING
     std: list[float] = MISSING
 

@@ -83,6 +83,8 @@ def outcome_settings(
         identity: tells datasets apart that share their settings (``Dataset.identity``).
     """
     data = {k: v for k, v in config["data"].items() if k not in ELSEWHERE}
+    if not data.get("held_out"):  # came later
+        data.pop("held_out", None)
     # A weight was there from the start, as null where a norm has none; what came later is left out.
     norm = {part: of for part, of in config["norm"].items() if of}
     norm["weight"] = norm.get("weight")

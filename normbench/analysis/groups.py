@@ -61,11 +61,12 @@ def conditions(records: Sequence[Record]) -> str:
     """What records of one protocol have in common, in a line that tells nothing of hardware."""
     config = records[0]["config"]
     train = config["train"]
-    epochs = train["epochs"]
+    epochs, held_out = train["epochs"], config["data"].get("held_out")
+    split = f"{held_out:.0%} of the training set, held out," if held_out else "validation split"
     return (
         f"{epochs} epoch{'s' * (epochs != 1)}, {config['optimizer']['name']}, "
         f"{config['schedule']['name']}, {config['data']['image_size']} px, {train['precision']}; "
-        "validation split after the last epoch, mean ± standard deviation over seeds."
+        f"{split} after the last epoch, mean ± standard deviation over seeds."
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from normbench.data import cache
 from normbench.data.dataset import Dataset
+from normbench.data.held_out import hold_out
 from normbench.data.prepare import FITS, prepare
 from normbench.data.progress import Progress, preparation_progress
 from normbench.data.source import Source
@@ -87,13 +88,15 @@ def load_dataset(settings: Mapping[str, Any], progress: Progress | None = None) 
             split, digest = cache.load(_cache_folder(settings) / file, about, make)
         splits[name] = split
         digests.append(digest)
-    return Dataset(
+    data = Dataset(
         name=settings["name"],
         classes=source.classes,
         digest=hashlib.sha256("".join(digests).encode()).hexdigest(),
         identity=source.identity,
         **splits,
     )
+    share = settings.get("held_out")
+    return hold_out(data, share) if share else data
 
 
 def _named(progress: Progress | None, what: str) -> Callable[[int, int], Any] | None:
@@ -124,6 +127,12 @@ def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError(f"data.image_size={size} is not valid: give a whole number of pixels")
     if settings["fit"] not in FITS:
         raise UserError(f"data.fit={settings['fit']} is not known: choose {' or '.join(FITS)}")
+    share = settings.get("held_out", 0)
+    if not (isinstance(share, int | float) and 0 <= share < 1):
+        raise UserError(
+            f"data.held_out={share} is not valid: give the share of the training set to evaluate "
+            "on in place of the validation split, from 0 (none) to below 1"
+        )
     for key, low in (("mean", -math.inf), ("std", 0.0)):
         values = settings[key]
         if not (
