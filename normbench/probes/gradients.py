@@ -128,7 +128,7 @@ def _draw_lines(ax: Axes, group: list[Record]) -> None:
     groups = layer_groups(group[0])
     runs = np.stack([array(record["measured"]["norms"]) for record in group])
     runs = np.stack([geometric_mean(runs[:, which], axis=1) for which in groups.values()], axis=1)
-    smooth = geometric_mean([_running_median(run) for run in runs], axis=0)
+    smooth = geometric_mean([running_median(run) for run in runs], axis=0)
     steps = np.arange(1, runs.shape[2] + 1)
     low, high = lowest(runs, axis=0), highest(runs, axis=0)
     for i, (label, color) in enumerate(zip(groups, style.shades(len(groups)), strict=True)):
@@ -145,7 +145,7 @@ def describe(norms: ArrayLike) -> dict[str, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of nothing but NaN
         logs = np.log(norms)
-        smooth = np.nanmean(_running_median(logs), axis=0)
+        smooth = np.nanmean(running_median(logs), axis=0)
         low = int(np.nanargmin(smooth)) if np.isfinite(smooth).any() else 0
         levels = np.nanmedian(logs[:, logs.shape[1] // 2 :], axis=1)
         tenth = max(1, logs.shape[1] // 10)
@@ -168,7 +168,7 @@ def describe(norms: ArrayLike) -> dict[str, float]:
     return {key: float(np.exp(value)) for key, value in values.items()}
 
 
-def _running_median(rows: np.ndarray) -> np.ndarray:
+def running_median(rows: np.ndarray) -> np.ndarray:
     """(layers, steps) -> the same shape; windows are cut off at the ends."""
     half = SMOOTHING // 2
     padded = np.pad(rows, [(0, 0), (half, half)], constant_values=np.nan)
