@@ -89,6 +89,56 @@ def check_grid(grid: DictConfig) -> None:
             raise UserError(f"grid.{axis} has {twice[0]} more than once: name each value once")
 
 
+def check_tuning(cfg: DictConfig) -> None:
+    """Raise UserError for a way to tune (``tune`` and ``tuning``) that makes no sense."""
+    tuning = cfg.tuning
+    if cfg.tune < 0:
+        raise UserError(f"tune={cfg.tune} is not valid: give how many learning rates to try")
+    for name in ("lr", "weight_decay"):
+        ends = tuning[name]
+        valid = ends is None and name != "lr"
+        if not valid and not (ends and len(ends) == 2 and 0 < ends[0] < ends[1] < math.inf):
+            raise UserError(
+                f"tuning.{name}={ends} is not valid: give the lowest and the highest, two rising "
+                "positive numbers"
+            )
+    if not tuning.seeds or not all(0 <= seed < SEEDS for seed in tuning.seeds):
+        raise UserError(f"tuning.seeds={tuning.seeds} is not valid: give whole numbers from 0")
+    if not 0 < tuning.held_out < 1:
+        raise UserError(
+            f"tuning.held_out={tuning.held_out} is not valid: give a share of the training set, "
+            "above 0 and below 1"
+        )
+
+
+def check_tuned_grid(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Raise UserError for a grid that cannot be tuned, or an optimizer that lacks what is tuned."""
+    if any(override.lstrip("+").startswith("grid.lr=") for override in overrides):
+        raise UserError(
+            f"grid.lr has no effect with tune={cfg.tune}: learning rates are drawn from "
+            "tuning.lr=[LOWEST,HIGHEST]"
+        )
+    if cfg.grid.split not in ("none", "batch_size"):
+        raise UserError(
+            f"grid.split={cfg.grid.split} does not go with tune={cfg.tune}, as its runs wait for "
+            "each other: choose none or batch_size"
+        )
+    if cfg.data.held_out:
+        raise UserError(
+            f"data.held_out={cfg.data.held_out} does not go with tune={cfg.tune}, which holds out "
+            "tuning.held_out for the runs that choose: leave one of them"
+        )
+    if both := sorted({*cfg.tuning.seeds} & {*cfg.grid.seeds}):
+        raise UserError(
+            f"tuning.seeds and grid.seeds both have {both[0]}: runs are not reported on seeds that "
+            "chose for them"
+        )
+    if cfg.tuning.weight_decay and "weight_decay" not in cfg.optimizer:
+        raise UserError(
+            f"tuning.weight_decay: optimizer={cfg.optimizer.name} has no weight_decay to choose"
+        )
+
+
 def check_data(data: DictConfig) -> None:
     """Raise UserError for folders without a name."""
     check_folder("data.root", data.root, ", or leave it, and NORMBENCH_DATA, unset")

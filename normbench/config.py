@@ -116,6 +116,17 @@ class GridJobConfig(JobConfig):
 
     grid: SplitGridConfig = field(default_factory=SplitGridConfig)
     force: bool = False
+    tracker: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TuningConfig:
+    """How ``tune=N`` chooses settings."""
+
+    lr: list[float] = MISSING
+    weight_decay: list[float] | None = None
+    seeds: list[int] = MISSING
+    held_out: float = MISSING
 
 
 @dataclass

@@ -13,12 +13,15 @@ import torch
 from omegaconf import DictConfig
 
 from normbench import parts
+from normbench.analysis.tuning import Tuning
 from normbench.checks import (
     check_batch_sizes,
     check_grid,
     check_overruled,
     check_split,
     check_training,
+    check_tuned_grid,
+    check_tuning,
 )
 from normbench.data.dataset import Dataset
 from normbench.data.load import Datasets, checked
@@ -27,7 +30,8 @@ from normbench.engine.lanes import prepare_processes
 from normbench.environment import available_cores
 from normbench.errors import UserError
 from normbench.grid import Grid, Run
-from normbench.outside import code_digest, outside_parts
+from normbench.interactive import pack
+from normbench.outside import code_digest, outside_parts, targets
 from normbench.settings import Settings, outcome_settings, plain, settle_replaced_parts
 from normbench.store.probe_records import probe_store
 from normbench.store.records import RecordStore
@@ -46,6 +50,7 @@ class Recipe:
         checkpoint_always: after every epoch, not only after long ones.
         code: a digest of all code that runs depend on; checkpoints of other code are not used.
         limit: how many images of each split to use; None: all. For benchmarks.
+        interactive: parts that other processes cannot import (``interactive.pack``).
     """
 
     source: Mapping[str, Any]
@@ -55,6 +60,22 @@ class Recipe:
     checkpoint_always: bool = False
     code: str = ""
     limit: int | None = None
+    interactive: bytes = b""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What runs need that choose a job's learning rates.
+
+    Attributes:
+        by: how they choose.
+        data: with a part of the training images held out, on the device.
+        source: its config.
+    """
+
+    by: Tuning
+    data: Dataset
+    source: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -73,6 +94,7 @@ class Job:
         force: train runs that have a record, too.
         outside: import path -> digest of the source, of parts from outside the project.
         norm_layers: how many layers of the norm were found in the network, and how many others.
+        tuned: how its learning rates are chosen; None: they are those of the grid.
     """
 
     settings: Settings
@@ -86,6 +108,7 @@ class Job:
     force: bool
     outside: dict[str, str]
     norm_layers: dict[str, int]
+    tuned: Tuned | None = None
 
     @property
     def runs(self) -> list[Run]:
@@ -122,6 +145,9 @@ def resolve(
     if "grid" in cfg:
         check_grid(cfg.grid)
         check_split(cfg.grid)
+    if cfg.get("tune"):
+        check_tuning(cfg)
+        check_tuned_grid(cfg, overrides)
     settle_replaced_parts(cfg, overrides)
     check_overruled(cfg, overrides)
     config = plain(cfg)
@@ -133,7 +159,12 @@ def resolve(
     layers = try_parts(outcome_settings(config, precision), min(grid.batch_size, default=2))
     data = datasets.open(config["data"], device)
     settings = outcome_settings(config, precision, data.identity)
-    images, epochs = len(data.train.labels), config["train"]["epochs"]
+    tuned = None
+    if tuning := Tuning.of(config):
+        source = config["data"] | {"held_out": tuning.held_out}
+        tuned = Tuned(tuning, datasets.open(source, device), source)
+    images = len((tuned.data if tuned else data).train.labels)  # of the smaller one
+    epochs = config["train"]["epochs"]
     check_batch_sizes(grid.batch_size, images)
     if "probe" in settings:
         steps = (images // batch_size * epochs for batch_size in grid.batch_size)
@@ -152,7 +183,8 @@ def resolve(
         store = probe_store(results, settings["probe"]["name"])
     store.make_writable()
     # a run's last bits may depend on its threads, which must not depend on how the grid is split
-    runs = len(grid.runs(settings)) or sys.maxsize
+    axes = grid._replace(lr=tuning.rates, seeds=tuning.seeds) if tuning else grid
+    runs = len(axes.runs(settings)) or sys.maxsize
     lanes, threads = split_cores(config["engine"], runs, device)
     checkpoint = config["train"]["checkpoint"]
     outside = outside_parts(settings)
@@ -168,6 +200,7 @@ def resolve(
             results=None if checkpoint == "never" else results,
             checkpoint_always=checkpoint == "always",
             code=code_digest(outside),
+            interactive=pack(targets(settings)),
         ),
         lanes=lanes,
         adaptive=config["engine"]["lanes"] == "auto",
@@ -175,6 +208,7 @@ def resolve(
         force=config.get("force", False),
         outside=outside,
         norm_layers={"found": len(layers.found), "others": len(layers.others)},
+        tuned=tuned,
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from normbench.config import GridJobConfig as Config
+from normbench.config import GridJobConfig, TuningConfig
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -15,12 +16,17 @@ if TYPE_CHECKING:
     from normbench.job import Job
     from normbench.runs.train import Outcome, Report
 
-__all__ = ["Config", "conclude", "execute", "prepare"]
-
 EXAMPLES = """\
 normbench run norm=groupnorm
 normbench run -m model=cnn4,resnet18 norm=none,batchnorm,groupnorm
+normbench run -m norm=none,batchnorm,groupnorm tune=8      # the best of 8 learning rates each
 """
+
+
+@dataclass
+class Config(GridJobConfig):
+    tune: int = 0
+    tuning: TuningConfig = field(default_factory=TuningConfig)
 
 
 def prepare(
@@ -38,9 +44,9 @@ def execute(job: Job) -> Report:
     from normbench.report.tables import print_tables, write_tables
     from normbench.runs.sweep import runs_here
     from normbench.runs.train import train_runs
+    from normbench.runs.tune import tune_and_train
 
-    report = train_runs(job)
-    report.keys = [run.key for run in job.runs]
+    report = tune_and_train(job) if job.tuned else train_runs(job)
     if job.is_part or not runs_here(HydraConfig.get()):
         report.tables_due = True
     else:

@@ -48,9 +48,15 @@ class Report:
 Outcome = Report | Exception | None  # of a job: what it returned, or raised; None if it was lost
 
 
-def train_runs(job: Job) -> Report:
-    """Train the runs of a job that have no record, or have its probe measure them."""
-    announce(job.store.results, job.grid.runs(job.settings))
+def train_runs(job: Job, runs: list[Run] | None = None) -> Report:
+    """Train the runs of a job that have no record, or have its probe measure them.
+
+    Args:
+        job: what they have in common.
+        runs: in place of those of its grid, all that is wanted.
+    """
+    announce(job.store.results, runs or job.grid.runs(job.settings))
+    runs = job.runs if runs is None else runs
     where = environment(job.recipe.device, job.recipe.threads) | {"data": job.data.digest}
     probe = make_probe(job.settings["probe"]) if "probe" in job.settings else None
 
@@ -58,8 +64,8 @@ def train_runs(job: Job) -> Report:
         steps = job.steps(run.batch_size)
         return probe.length(steps) if probe else steps
 
-    report = Report()
-    progress = Progress(job.runs, steps_of, job.lanes)
+    report = Report(keys=[run.key for run in runs])
+    progress = Progress(runs, steps_of, job.lanes)
 
     def found(run: Run, record: Record) -> None:
         report.found += 1
@@ -89,7 +95,7 @@ def train_runs(job: Job) -> Report:
 
     with in_order(), closing(progress):
         train_missing(
-            Missing(job.runs, job.store, job.force, found, job.outside, changed),
+            Missing(runs, job.store, job.force, found, job.outside, changed),
             make_lanes(job.recipe, job.data, job.lanes, job.adaptive),
             progress.start,
             handle,
@@ -108,7 +114,7 @@ def record_of(job: Job, run: Run, result: Any, where: Mapping[str, Any]) -> Reco
     return {
         "schema": SCHEMA,
         "key": run.key,
-        "config": stable(job.settings) | {"grid": grid},
+        "config": stable(run.settings) | {"grid": grid},
         "batch_size": run.batch_size,
         "lr": run.lr,
         "seed": run.seed,
