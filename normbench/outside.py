@@ -1,25 +1,23 @@
 """Parts from outside the project that a run is made of, and digests of their source.
 
 Only code that its author may be at work on has a digest: a file that is not installed, a cell of a
-notebook. What is installed (torch, torchvision, timm, any package of pip's) has a version.
+notebook.
 """
 
 from __future__ import annotations
 
 import hashlib
-import inspect
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from normbench.interactive import is_interactive, source_of
+from normbench.source_files import own_file
 from normbench.store.keys import OURS
 
 PACKAGE = Path(__file__).parent
-LIBRARY = Path(sysconfig.get_path("stdlib"))
-INSTALLED = ("site-packages", "dist-packages")  # folders that package managers fill
 
 
 def outside_parts(settings: Any) -> dict[str, str]:
@@ -29,7 +27,7 @@ def outside_parts(settings: Any) -> dict[str, str]:
         settings: of a run whose parts were imported before.
     """
     found = {}
-    for target in sorted(set(_targets(settings))):
+    for target in targets(settings):
         if not target.startswith(OURS) and (source := _source(target)) is not None:
             found[target] = hashlib.sha256(source).hexdigest()[:16]
     return found
@@ -54,6 +52,11 @@ def _package() -> str:
     return digest.hexdigest()
 
 
+def targets(settings: Any) -> list[str]:
+    """The import path of every part that settings name, in alphabetical order."""
+    return sorted(set(_targets(settings)))
+
+
 def _targets(settings: Any) -> Iterator[str]:
     if isinstance(settings, dict):
         if isinstance(target := settings.get("_target_"), str):
@@ -66,28 +69,16 @@ def _targets(settings: Any) -> Iterator[str]:
 
 
 def _source(target: str) -> bytes | None:
-    """What a part is written in: its module's file, or its own text where there is none."""
+    """What a part is written in: its module's file, or its own text where it is in none."""
+    if is_interactive(target):
+        return source_of(target)
     names = target.split(".")
     for end in range(len(names) - 1, 0, -1):
         module = sys.modules.get(".".join(names[:end]))
-        if module is None:
-            continue
-        file = getattr(module, "__file__", None)
-        if file is not None:
-            path = Path(file)
-            return None if _is_installed(path) else _read(path)
-        part: Any = module
-        for name in names[end:]:
-            part = getattr(part, name, None)
-        try:
-            return inspect.getsource(part).encode()  # of a cell, which IPython remembers
-        except (OSError, TypeError):
-            return None
+        if module is not None:
+            file = own_file(module)
+            return None if file is None else _read(file)
     return None
-
-
-def _is_installed(path: Path) -> bool:
-    return path.is_relative_to(LIBRARY) or any(name in path.parts for name in INSTALLED)
 
 
 def _read(path: Path) -> bytes | None:

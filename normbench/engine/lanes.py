@@ -13,11 +13,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Any, Protocol
 
 from normbench.errors import UserError
@@ -181,7 +183,8 @@ class _LaneProcess:
         self.task: Any = None
         self.attempt = 0
         self.process = context.Process(target=_serve, args=(theirs, make_train), daemon=True)
-        self.process.start()
+        with _no_main():
+            self.process.start()
         theirs.close()
 
     def give(self, task: Any, attempt: int) -> None:
@@ -201,6 +204,22 @@ class _LaneProcess:
         if code is not None and code < 0:
             return f"was killed by {signal.Signals(-code).name}"
         return f"ended with exit code {code}"
+
+
+_starting = threading.Lock()
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Inside, a process that is started does not import what this one runs: a lane needs nothing of
+    it, and a script without ``if __name__ == "__main__":`` would train there once more."""
+    with _starting:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 def _serve(pipe: Connection, make_train: Callable[[], Train]) -> None:

@@ -18,6 +18,7 @@ from normbench.engine.lanes import Lanes, ProcessLanes
 from normbench.engine.memory import keep_freed_memory
 from normbench.engine.training import Result, finish, train
 from normbench.grid import Run
+from normbench.interactive import unpack
 from normbench.job import Recipe
 from normbench.parts import make_probe, plan_of
 from normbench.probes.probe import Measurement
@@ -70,6 +71,7 @@ def make_lanes(recipe: Recipe, data: Dataset, lanes: int, adaptive: bool) -> Lan
 def make_train(recipe: Recipe) -> Callable[[Run, Callable[[int], Any]], Result | Measurement]:
     """What a lane on the CPU trains runs with, or measures those of a probe."""
     keep_freed_memory()
+    unpack(recipe.interactive)
     torch.set_num_threads(recipe.threads)
     data, device = load_dataset(recipe.source), torch.device("cpu")
     data = data.first(recipe.limit) if recipe.limit else data
