@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import statistics
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from normbench.analysis.durations import PARTS, Durations, RunFacts, facts_of
 from normbench.drawing.text import table
 from normbench.runs.progress import duration
 from normbench.store.locks import Holder, Locks
@@ -21,16 +20,15 @@ SILENT = 30.0  # seconds without a sign of life that are worth a word
 LISTED = 20  # lines of one kind; more are counted
 STATES = ("recorded", "diverged", "running", "failed", "missing")
 
-# Of a run: data, model, norm, probe (or ""), epochs, batch_size, lr, seed.
-RunFacts = dict[str, Any]
-PARTS = ("data", "model", "norm", "probe")
-
 
 def describe(results: Path) -> str:
     """What the grids that were asked for have, what runs, what failed, what is missing."""
     stored = [read_all(results), *(read_probe(results, name) for name in stored_probes(results))]
     records = {record["key"]: record for kind in stored for record in kind}
-    runs = {key: _facts(record) for key, record in records.items()} | _wanted(results)
+    runs = {
+        key: facts_of(r["config"], r["batch_size"], r["lr"], r["seed"])
+        for key, r in records.items()
+    } | _wanted(results)
     locks = {k: h for k, h in Locks(results / "locks").holders().items() if k not in records}
     failures = {k: f for k, f in _failures(results).items() if k not in records}
     states = {key: _state(key, records, locks, failures) for key in runs}
@@ -77,15 +75,6 @@ def _failures(results: Path) -> dict[str, dict[str, str]]:
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return failures
-
-
-def _facts(record: dict[str, Any]) -> RunFacts:
-    config = record["config"]
-    return {
-        **{part: config.get(part, {}).get("name", "") for part in PARTS},
-        "epochs": config["train"].get("epochs"),
-        **{axis: record[axis] for axis in ("batch_size", "lr", "seed")},
-    }
 
 
 def _state(
@@ -155,30 +144,13 @@ def _time_left(
     open_ = [key for key, state in states.items() if state in ("running", "failed", "missing")]
     if not open_:
         return []
-    measured: dict[tuple, list[float]] = {}
-    for key, record in records.items():
-        for kind in _kinds(runs[key]):
-            measured.setdefault(kind, []).append(_seconds(record))
-    means = {kind: statistics.fmean(seconds) for kind, seconds in measured.items()}
+    durations = Durations(records.values())
     left = 0.0
     for key in open_:
-        known = next((means[kind] for kind in _kinds(runs[key]) if kind in means), None)
+        known = durations.of(runs[key])
         if known is None:
             return ["", f"{len(open_)} to go; none like {_label(runs[key], key)} is measured yet"]
         done = locks[key].seconds if states[key] == "running" else 0.0
         left += max(0.0, known - done)
     beside = max(1, sum(state == "running" for state in states.values()))
     return ["", f"{len(open_)} to go: about {duration(left / beside)}, {beside} at a time"]
-
-
-def _seconds(record: dict[str, Any]) -> float:
-    """That a run took, or its probe."""
-    if "probe" in record["config"]:
-        return record.get("seconds", 0.0)
-    return record["train_seconds"] + record.get("evaluation_seconds", 0.0)
-
-
-def _kinds(run: RunFacts) -> Iterable[tuple]:
-    """What decides how long a run takes, and what does so roughly."""
-    cost = (run["probe"], run["data"], run["model"], run["epochs"], run["batch_size"])
-    return (*cost, run["norm"]), cost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -70,16 +71,10 @@ class Sweeper(BasicSweeper):
         command = self.command
         loader = self.hydra_context.config_loader
         here = runs_here(self.config.hydra)
-        # what is typed replaces what an experiment sweeps over
-        overrides = [f"{key}={value}" for key, value in self.params.items()] + arguments
-        parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
-        typed = self.split_arguments(parsed, None)[0]
-        configs = [loader.load_sweep_config(self.config, list(job)) for job in typed]
+        configs = composed(loader, self.config, self.params, arguments)
         datasets = Datasets()
         jobs, prepared = [], []
-        for job, config in zip(typed, configs, strict=True):
-            with read_write(config), open_dict(config):
-                del config["hydra"]
+        for job, config in configs:
             ready = command.prepare(config, job, datasets, here=here)
             if ready.is_part:
                 jobs.append(list(job))
@@ -107,6 +102,30 @@ class Sweeper(BasicSweeper):
                 for job, result in zip(jobs, returns, strict=True)
             },
         )
+
+
+def composed(
+    loader: Any, master: DictConfig, params: Mapping[str, str], arguments: Sequence[str]
+) -> list[tuple[list[str], DictConfig]]:
+    """The jobs of a sweep: what each has been typed, and its config.
+
+    Args:
+        loader: Hydra's, of configs.
+        master: the command's config, with Hydra's own node.
+        params: what an experiment sweeps over. What is typed replaces it, and so does a layer of
+            one's own the norms of an experiment.
+        arguments: what was typed.
+    """
+    own_layer = any(re.match(r"\+*norm\.layer\._target_=", word) for word in arguments)
+    swept = [f"{k}={v}" for k, v in params.items() if not (own_layer and k == "norm")]
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides([*swept, *arguments])
+    jobs = []
+    for job in BasicSweeper.split_arguments(parsed, None)[0]:
+        config = loader.load_sweep_config(master, list(job))
+        with read_write(config), open_dict(config):
+            del config["hydra"]
+        jobs.append((list(job), config))
+    return jobs
 
 
 def register(command: JobCommand) -> None:
