@@ -28,6 +28,12 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from normbench.errors import UserError
+
+
+class NotHere(UserError):
+    """The data are not here, and were not to be fetched."""
+
 
 class Images(Protocol):
     """One split of a raw dataset. Threads ask for different images at the same time."""
