@@ -46,6 +46,7 @@ class DataConfig:
     fit: str = MISSING
     augment: str = "none"
     held_out: float = 0.0  # share of the training set that takes the validation split's place
+    limit: int | None = None  # images of each split, for quick tries; None: all
     mean: list[float] = MISSING
     std: list[float] = MISSING
 

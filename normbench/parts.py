@@ -31,11 +31,18 @@ def make_probe(settings: Mapping[str, Any]) -> Probe:
     return _make("probe", settings)
 
 
+def channels_of(settings: Mapping[str, Any]) -> int:
+    """How many channels images have: there is a mean for each."""
+    return len(settings["data"]["mean"])
+
+
 def plan_of(run: Run, num_classes: int) -> Plan:
     """What the engine has to know to train a run."""
     settings = run.settings
     return Plan(
-        model=partial(build_model, settings["model"], settings["norm"], num_classes),
+        model=partial(
+            build_model, settings["model"], settings["norm"], num_classes, channels_of(settings)
+        ),
         optimizer=partial(make_optimizer, settings["optimizer"]),
         schedule=partial(make_schedule, settings["schedule"]),
         batch_size=run.batch_size,

@@ -83,8 +83,9 @@ def outcome_settings(
         identity: tells datasets apart that share their settings (``Dataset.identity``).
     """
     data = {k: v for k, v in config["data"].items() if k not in ELSEWHERE}
-    if not data.get("held_out"):  # came later
-        data.pop("held_out", None)
+    for later in ("held_out", "limit"):  # which hundreds of runs were recorded without
+        if not data.get(later):
+            data.pop(later, None)
     # A weight was there from the start, as null where a norm has none; what came later is left out.
     norm = {part: of for part, of in config["norm"].items() if of}
     norm["weight"] = norm.get("weight")

@@ -15,7 +15,7 @@ from normbench.engine.schedules import Schedule
 from normbench.errors import UserError
 from normbench.explain import first_line, place_of
 from normbench.models.build import NormLayers, build
-from normbench.parts import make_optimizer, make_probe, make_schedule
+from normbench.parts import channels_of, make_optimizer, make_probe, make_schedule
 from normbench.settings import Settings
 
 IMAGES = 4  # at most, however large a batch is
@@ -37,12 +37,13 @@ def try_parts(settings: Settings, batch_size: int) -> NormLayers:
             computes what cannot be trained with.
     """
     name, size = settings["norm"]["name"], settings["data"]["image_size"]
+    channels = channels_of(settings)
     with torch.random.fork_rng([]):
-        network, layers = build(settings["model"], settings["norm"], CLASSES)
+        network, layers = build(settings["model"], settings["norm"], CLASSES, channels)
         what = f"model={settings['model']['name']} with norm={name}"
         optimizer = make_optimizer(settings["optimizer"], list(network.parameters()), lr=1e-3)
         _check_schedule(settings)
-        images = torch.randn(min(IMAGES, batch_size), 3, size, size)
+        images = torch.randn(min(IMAGES, batch_size), channels, size, size)
         images = images.to(memory_format=torch.channels_last)
         network = network.to(memory_format=torch.channels_last)
         with watched(f"norm={name}", layers.found), explained(what):
@@ -60,7 +61,8 @@ def check_probe(settings: Settings, num_classes: int, steps: Iterable[int]) -> N
     """Raise UserError for a probe that does not fit the network, or runs of so many steps."""
     probe = make_probe(settings["probe"])
     with torch.random.fork_rng([]):
-        network = build(settings["model"], settings["norm"], num_classes)[0]
+        model, norm = settings["model"], settings["norm"]
+        network = build(model, norm, num_classes, channels_of(settings))[0]
         for count in steps:
             probe.check(network, count)
 

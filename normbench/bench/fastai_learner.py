@@ -27,6 +27,8 @@ def main(task: Task) -> dict[str, Any]:
         from fastai.vision.data import ImageDataLoaders
     except ImportError:
         cannot_run('not installed: pip install "normbench[bench]"')
+    if task.channels != 3:
+        cannot_run("its loader of folders makes colours of grey images")
     if task.precision != "fp32" and task.device == "cpu":
         cannot_run(f"{task.precision} needs CUDA in fastai")
 

@@ -52,11 +52,17 @@ class Task:
         """fp32, bf16 or fp16."""
         return self.settings["train"]["precision"]
 
+    @property
+    def channels(self) -> int:
+        """Of the images: 3, or 1 for grey ones."""
+        return len(self.settings["data"]["mean"])
+
     def network(self, num_classes: int) -> Any:
         """The network to train, freshly initialized."""
         from normbench.models import build_model
 
-        return build_model(self.settings["model"], self.settings["norm"], num_classes)
+        model, norm = self.settings["model"], self.settings["norm"]
+        return build_model(model, norm, num_classes, self.channels)
 
 
 def contender(main: Callable[[Task], dict[str, Any]]) -> None:

@@ -29,8 +29,9 @@ def main(task: Task) -> dict[str, Any]:
     fit = [transforms.Resize(size), transforms.CenterCrop(size)]
     if data["fit"] == "squish":
         fit = [transforms.Resize((size, size))]
+    grey = [transforms.Grayscale()] if task.channels == 1 else []
     transform = transforms.Compose(
-        [*fit, transforms.ToTensor(), transforms.Normalize(data["mean"], data["std"])]
+        [*fit, *grey, transforms.ToTensor(), transforms.Normalize(data["mean"], data["std"])]
     )
 
     files = {split: ImageFolder(f"{task.images}/{split}", transform) for split in ("train", "val")}

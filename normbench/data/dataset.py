@@ -12,7 +12,8 @@ from torch import Tensor
 class Split:
     """One part of a prepared dataset.
 
-    images: uint8 (N, H, W, 3); ``images.permute(0, 3, 1, 2)`` is channels last without a copy.
+    images: uint8 (N, H, W, C), C = 3 or, of grey ones, 1; ``images.permute(0, 3, 1, 2)`` is
+        channels last without a copy.
     labels: int64 (N,).
     """
 

@@ -1,4 +1,4 @@
-"""Fetching Imagenette so that a download that was cut off is never taken for the whole."""
+"""Fetching a dataset so that a download that was cut off is never taken for the whole."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 import shutil
 import tarfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from normbench.errors import UserError
 from normbench.store.locks import Locks
 
 
-def download_imagenette(root: Path, name: str, archive: str) -> None:
+def fetch(root: Path, name: str, what: str, download: Callable[[Path], object]) -> None:
     """Make ``root/name``, in one step once everything is there.
 
     Everything happens in a hidden folder beside it. Of several processes one downloads while the
@@ -21,14 +22,14 @@ def download_imagenette(root: Path, name: str, archive: str) -> None:
 
     Args:
         root: where to; created if needed.
-        name: of the folder that the archive unpacks to.
-        archive: torchvision's name of the archive.
+        name: of the folder that is made.
+        what: the dataset in words.
+        download: makes a folder of that name in the folder that it is given, and checks it; keeps
+            archives there that it can use again.
 
     Raises:
         UserError: when it cannot be fetched, unpacked or written.
     """
-    from torchvision.datasets import Imagenette
-
     workplace = root / f".{name}.download"
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -37,7 +38,7 @@ def download_imagenette(root: Path, name: str, archive: str) -> None:
                 return
             # torchvision would take a half unpacked folder for a whole one.
             shutil.rmtree(workplace / name, ignore_errors=True)
-            Imagenette(workplace, split="train", size=archive, download=True)
+            download(workplace)
             os.rename(workplace / name, root / name)
             shutil.rmtree(workplace, ignore_errors=True)
     except (
@@ -49,6 +50,6 @@ def download_imagenette(root: Path, name: str, archive: str) -> None:
         EOFError,
     ) as error:
         raise UserError(
-            f"cannot download Imagenette ({archive}) to {root} ({error}): set data.root (or "
-            f"NORMBENCH_DATA) to a folder that holds a copy of {name}"
+            f"cannot download {what} to {root} ({error}): set data.root (or NORMBENCH_DATA) to a "
+            f"folder that holds a copy of {name}"
         ) from error

@@ -10,9 +10,9 @@ from normbench.data.folders import (
     class_folders,
     inventory,
     listed,
-    require_folder,
     sha256,
 )
+from normbench.data.roots import find_or_fetch
 from normbench.data.source import Source
 from normbench.errors import UserError
 
@@ -99,44 +99,27 @@ def imagenette(
     )
 
 
-def _default_root() -> Path:
-    from platformdirs import user_cache_path
-
-    return user_cache_path("normbench") / "datasets"
-
-
 def _imagenette_folder(root: Path | None, download: bool, archive: str) -> Path:
     """The folder that holds train/ and val/, downloaded where that is needed and allowed."""
     name = IMAGENETTE_FOLDERS[archive]
-    if root is None:
-        root = _default_root()
-    else:
-        require_folder(root)
-    folder = root / name
-    if folder.is_dir():
-        return folder
-    if (root / "train").is_dir():
+
+    def fetch(folder: Path) -> None:
+        from torchvision.datasets import Imagenette
+
+        Imagenette(folder, split="train", size=archive, download=True)
+
+    def itself(root: Path) -> str | None:
+        if not (root / "train").is_dir():
+            return None
         of = {folder: archive for archive, folder in IMAGENETTE_FOLDERS.items()}.get(
             root.resolve().name
         )
-        raise UserError(
+        return (
             f"data.root={root} holds train/ itself, not {name}/: did you mean "
             + (f"data.root={root.resolve().parent} data.source.archive={of}" if of else "")
             + ("" if of else f"its parent, with this folder renamed to {name}, or data=imagefolder")
             + "?"
         )
-    given = root != _default_root()
-    if given and any(not entry.name.startswith(".") for entry in root.iterdir()):
-        raise UserError(
-            f"data.root={root} holds no {name} but other things: give the folder that holds "
-            f"{name}, or an empty one to download it to"
-        )
-    if not download:
-        raise UserError(
-            f"{folder} does not exist: set data.root (or NORMBENCH_DATA) to the folder that holds "
-            f"{name}, or data.download=true"
-        )
-    from normbench.data.download import download_imagenette
 
-    download_imagenette(root, name, archive)
-    return folder
+    what = f"Imagenette ({archive})"
+    return find_or_fetch(root, name, what, fetch if download else None, itself)

@@ -16,6 +16,7 @@ from typing import Any
 from normbench.data import cache
 from normbench.data.dataset import Dataset
 from normbench.data.held_out import hold_out
+from normbench.data.limit import limited
 from normbench.data.prepare import FITS, prepare
 from normbench.data.progress import Progress, preparation_progress
 from normbench.data.source import Source
@@ -28,7 +29,13 @@ SETTINGS = ("name", "source", "root", "cache", "download", "image_size", "fit", 
 
 
 class Datasets:
-    """The datasets that a command has open, each opened once, with a word while one is prepared."""
+    """The datasets that a command has open, each opened once, with a word while one is prepared.
+
+    Attributes:
+        prepares: whether they are for training; else (``Outlook``) nothing is to be written.
+    """
+
+    prepares = True
 
     def __init__(self) -> None:
         self.opened: dict[str, Dataset] = {}
@@ -58,7 +65,7 @@ def load_dataset(settings: Mapping[str, Any], progress: Progress | None = None) 
             that cannot be written.
     """
     settings = checked(settings)
-    size, fit = settings["image_size"], settings["fit"]
+    size, fit, channels = settings["image_size"], settings["fit"], len(settings["mean"])
     source = open_source(settings)
     splits, digests = {}, []
     for name in ("train", "val"):
@@ -68,6 +75,7 @@ def load_dataset(settings: Mapping[str, Any], progress: Progress | None = None) 
             len(source.classes),
             size,
             fit,
+            channels,
             _named(progress, f"preparing {settings['name']} {name}"),
         )
         if source.fingerprint is None:
@@ -82,6 +90,7 @@ def load_dataset(settings: Mapping[str, Any], progress: Progress | None = None) 
                 "fit": fit,
                 "classes": json.dumps(source.classes),
                 "split": name,
+                **({} if channels == 3 else {"channels": str(channels)}),
             }
             key = hashlib.sha256(json.dumps([cache.FORMAT, about]).encode()).hexdigest()[:16]
             file = f"{settings['name']}-{size}px-{fit}-{name}-{key}.safetensors"
@@ -95,6 +104,8 @@ def load_dataset(settings: Mapping[str, Any], progress: Progress | None = None) 
         identity=source.identity,
         **splits,
     )
+    if (limit := settings.get("limit")) is not None:
+        data = limited(data, limit)
     share = settings.get("held_out")
     return hold_out(data, share) if share else data
 
@@ -137,11 +148,19 @@ def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
         values = settings[key]
         if not (
             isinstance(values, list | tuple)
-            and len(values) == 3
+            and len(values) in (1, 3)
             and all(isinstance(v, int | float) and low < v < math.inf for v in values)
         ):
             what = "numbers above 0" if key == "std" else "numbers"
-            raise UserError(f"data.{key}={values} is not valid: give three {what}, red green blue")
+            raise UserError(
+                f"data.{key}={values} is not valid: give three {what}, red green blue, or one for "
+                "grey images"
+            )
+    if len(settings["mean"]) != len(settings["std"]):
+        raise UserError(
+            f"data.mean={settings['mean']} and data.std={settings['std']} do not fit: give as many "
+            "of each, one for grey images or three"
+        )
     return settings
 
 

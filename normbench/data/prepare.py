@@ -32,6 +32,7 @@ def prepare(
     num_classes: int,
     image_size: int,
     fit: str,
+    channels: int = 3,
     progress: Callable[[int, int], object] | None = None,
 ) -> Split:
     """Decode every image of a split, on all cores, and fit it to a square.
@@ -41,6 +42,7 @@ def prepare(
         num_classes: how many labels there are.
         image_size: side of the square, in pixels.
         fit: ``crop`` or ``squish``; see fit_image.
+        channels: 3 for red, green and blue, 1 for grey.
         progress: called as ``progress(done, total)`` after each image.
 
     Raises:
@@ -49,7 +51,7 @@ def prepare(
     total = len(images)
     if total == 0:
         raise UserError("a split of the dataset holds no images: check data.root and data.source")
-    pixels = empty_images(total, image_size)
+    pixels = empty_images(total, image_size, channels)
     labels = np.empty(total, np.int64)
     transparent: list[str] = []
 
@@ -58,7 +60,7 @@ def prepare(
             image, label = images[i]
             if is_transparent(image):
                 transparent.append(images.describe(i))
-            pixels[i] = fit_image(to_rgb(image), image_size, fit)
+            pixels[i] = fit_image(to_channels(image, channels), image_size, fit)
         except Exception as error:  # damaged bytes make decoders raise nearly anything
             raise UserError(
                 f"cannot use {images.describe(i)}: {_reason(error)}; replace or remove it"
@@ -88,10 +90,10 @@ def prepare(
     return Split(torch.from_numpy(pixels), torch.from_numpy(labels))
 
 
-def empty_images(count: int, size: int) -> np.ndarray:
-    """Room for uint8 (count, size, size, 3), or a UserError where there is not enough."""
+def empty_images(count: int, size: int, channels: int = 3) -> np.ndarray:
+    """Room for uint8 (count, size, size, channels), or a UserError where there is not enough."""
     try:
-        return np.empty((count, size, size, 3), np.uint8)
+        return np.empty((count, size, size, channels), np.uint8)
     except (MemoryError, ValueError) as error:  # ValueError: more bytes than an address can count
         raise UserError(
             f"{count:,} images of {size} x {size} pixels do not fit into memory: "
@@ -106,10 +108,12 @@ def is_transparent(image: Image.Image | np.ndarray) -> bool:
     return bool((np.asarray(image.convert("RGBA"))[..., 3] < 255).any())
 
 
-def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
-    """Any 8-bit image as RGB: grey is repeated, palettes are looked up, CMYK is converted, and
-    transparency is dropped. The orientation that a camera noted in EXIF is ignored, as in
-    torchvision.
+def to_channels(image: Image.Image | np.ndarray, channels: int) -> Image.Image:
+    """Any 8-bit image as RGB, or as grey where 1 channel is asked for.
+
+    Grey is repeated for RGB, and colours become their luma (ITU-R 601) for grey; palettes are
+    looked up, CMYK is converted, and transparency is dropped. The orientation that a camera noted
+    in EXIF is ignored, as in torchvision.
 
     Raises:
         ValueError: for pixels of more than 8 bits, whose range is not known.
@@ -118,11 +122,11 @@ def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
         image = Image.fromarray(image)
     if image.mode not in EIGHT_BIT_MODES:
         raise ValueError(f"its pixels have more than 8 bits a channel (Pillow mode {image.mode})")
-    return image.convert("RGB")
+    return image.convert("L" if channels == 1 else "RGB")
 
 
 def fit_image(image: Image.Image, size: int, fit: str) -> np.ndarray:
-    """RGB image -> uint8 (size, size, 3), bilinear with antialiasing.
+    """RGB or grey image -> uint8 (size, size, 3 or 1), bilinear with antialiasing.
 
     ``crop`` resizes the shorter side to size and keeps the centre; ``squish`` keeps the whole
     image and gives up its proportions. Rounding follows torchvision's Resize and CenterCrop.
@@ -135,7 +139,8 @@ def fit_image(image: Image.Image, size: int, fit: str) -> np.ndarray:
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     left, top = round((width - size) / 2), round((height - size) / 2)
-    return np.asarray(image)[top : top + size, left : left + size]
+    pixels = np.asarray(image)[top : top + size, left : left + size]
+    return pixels.reshape(size, size, -1)
 
 
 def _reason(error: Exception) -> str:

@@ -8,11 +8,11 @@ vary most, and tell nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from normbench.data.arrays import ImageArray
 from normbench.data.prepare import empty_images
 from normbench.data.source import Source
 from normbench.errors import UserError
@@ -85,23 +85,6 @@ def _draw_chunk(random: np.random.Generator, labels: np.ndarray, size: int) -> n
     colours += np.einsum("yi,nijc,xj->nyxc", tents, clutter, tents, optimize=True)
     colours += random.normal(0, NOISE, colours.shape)
     return colours
-
-
-@dataclass(frozen=True)
-class ImageArray:
-    """A split in memory: images uint8 (N, H, W, 3), labels (N,)."""
-
-    images: np.ndarray
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
-        return self.images[i], int(self.labels[i])
-
-    def describe(self, i: int) -> str:
-        return f"image {i}"
 
 
 def synthetic(

@@ -48,7 +48,7 @@ class Augmentation:
         self.theta.copy_(theta)
 
     def __call__(self, x: Tensor, index: Tensor) -> Tensor:
-        """Images (B, 3, H, W), float, that stand at index (B,) in the split -> the same shape."""
+        """Images (B, C, H, W), float, that stand at index (B,) in the split -> the same shape."""
         theta = self.theta.index_select(0, index)
         grid = F.affine_grid(theta, list(x.shape), align_corners=False)
         y = F.grid_sample(x.float(), grid, padding_mode="reflection", align_corners=False)

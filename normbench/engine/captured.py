@@ -132,7 +132,7 @@ class CapturedTraining(Training):
         return torch.autocast(self.device.type, dtype=self.half, cache_enabled=False)
 
     def inputs(self, images: Tensor) -> Tensor:
-        """uint8 (B, H, W, 3) -> what the first layer computes in (B, 3, H, W), in one kernel."""
+        """uint8 (B, H, W, C) -> what the first layer computes in (B, C, H, W), in one kernel."""
         pixels = images.permute(0, 3, 1, 2)
         x = torch.empty_like(pixels, dtype=self.half or torch.float32)
         if self.shifted:

@@ -49,7 +49,7 @@ class Plan:
         seed: of the network, of the order of the images and of their augmentation.
         epochs: how many.
         precision: fp32, bf16 or fp16.
-        mean, std: of the three colours; an input is (image / 255 - mean) / std.
+        mean, std: of each of the images' channels; an input is (image / 255 - mean) / std.
         augment: none, flip or crop; see Augmentation.
     """
 
@@ -122,7 +122,7 @@ class Training:
         parameters: how the network's parameters lie in memory.
         optimizer: what updates them.
         scaler: of the loss, for fp16.
-        scale, shift: of the three colours, (1, 3, 1, 1), for whole numbers from 0 to 255.
+        scale, shift: of the channels, (1, C, 1, 1), for whole numbers from 0 to 255.
         shifted: whether shift is anything but 0.
         order: draws the order of the images.
         augmentation: transforms them, or None.
@@ -153,7 +153,9 @@ class Training:
 
         self.scaler = self.make_scaler(device.type, enabled=plan.precision == "fp16")
         # uint8 -> (x / 255 - mean) / std as one multiplication and one addition a number
-        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (plan.mean, plan.std))
+        mean, std = (
+            torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (plan.mean, plan.std)
+        )
         self.scale, self.shift = 1 / (255 * std), -mean / std
         self.shifted = bool(any(plan.mean))
         self.order = torch.Generator().manual_seed(plan.seed)
@@ -172,7 +174,7 @@ class Training:
         return torch.autocast(self.device.type, dtype=self.half) if self.half else nullcontext()
 
     def inputs(self, images: Tensor) -> Tensor:
-        """uint8 (B, H, W, 3) -> float32 (B, 3, H, W), scaled, channels last."""
+        """uint8 (B, H, W, C) -> float32 (B, C, H, W), scaled, channels last."""
         x = images.permute(0, 3, 1, 2).to(torch.float32).mul_(self.scale)
         return x.add_(self.shift) if self.shifted else x
 
@@ -265,7 +267,7 @@ class Training:
 
     @torch.no_grad()
     def evaluate_batch(self, images: Tensor, labels: Tensor) -> None:
-        """Add up the metrics of images (B, H, W, 3), uint8; those labelled IGNORED do not count."""
+        """Add up the metrics of images (B, H, W, C), uint8; those labelled IGNORED do not count."""
         with self.autocast():
             logits = self.model(self.inputs(images))
         self.metrics.loss += F.cross_entropy(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,10 @@ class NormLayers:
 
 
 def build_model(
-    model: str | Mapping[str, Any], norm: Choice = "batchnorm", num_classes: int = 10
+    model: str | Mapping[str, Any],
+    norm: Choice = "batchnorm",
+    num_classes: int = 10,
+    in_channels: int = 3,
 ) -> nn.Module:
     """A network with a norm in it, freshly initialized from torch's global random state.
 
@@ -43,16 +47,18 @@ def build_model(
         norm: the name of a norm config, such as ``"groupnorm"``, such a config, or a class whose
             first argument is the number of channels.
         num_classes: width of the output.
+        in_channels: of the images; a model is told of it, by an argument of that name, only where
+            it is not 3.
 
     Raises:
         UserError: for an unknown name, settings that the model or the norm refuses, or a model that
-            has no place for the norm.
+            has no place for the norm, or takes no images of so many channels.
     """
-    return build(model, norm, num_classes)[0]
+    return build(model, norm, num_classes, in_channels)[0]
 
 
 def build(
-    model: str | Mapping[str, Any], norm: Choice, num_classes: int
+    model: str | Mapping[str, Any], norm: Choice, num_classes: int, in_channels: int = 3
 ) -> tuple[nn.Module, NormLayers]:
     """``build_model``, and the norm layers that are in the network."""
     what = f"model={_name(model)} with norm={_name(norm)}"
@@ -60,7 +66,8 @@ def build(
     chosen = _norm(what, norm)
     maker = LayerMaker(chosen.layer)
     own = {key: value for key, value in settings.items() if key != "name"}
-    network = instantiate(what, own, norm_layer=maker, num_classes=num_classes)
+    given = {"norm_layer": maker, **_channels(_name(model), own, in_channels)}
+    network = instantiate(what, own, **given, num_classes=num_classes)
     if not isinstance(network, nn.Module):
         raise UserError(f"{what}: the model is a {type(network).__name__}, no torch.nn.Module")
     layers = _norm_layers(network, maker.take())
@@ -72,6 +79,24 @@ def build(
         )
     _adapt(what, network, chosen, layers.found)
     return network, layers
+
+
+def _channels(name: str, settings: Mapping[str, Any], in_channels: int) -> dict[str, int]:
+    """What a model is told of its images' channels.
+
+    Raises:
+        UserError: for one that cannot be told that there are not 3.
+    """
+    if in_channels == 3:
+        return {}
+    made = instantiate(f"model={name}", {"_target_": settings["_target_"], "_partial_": True})
+    if "in_channels" not in inspect.signature(made).parameters:
+        raise UserError(
+            f"model={name} takes images of 3 channels, and these have {in_channels}: give three "
+            "numbers each as data.mean and data.std, which makes colours of grey, or choose a "
+            "model with an argument in_channels"
+        )
+    return {"in_channels": in_channels}
 
 
 class LayerMaker:

@@ -40,8 +40,9 @@ class CNN4(nn.Module):
             ``flatten`` keeps every position.
         init: ``kaiming`` (He et al. 2015: normal, fan in, biases 0) or PyTorch's ``default``.
         image_size: side of the images in pixels; only ``flatten`` needs it, for the head's width.
+        in_channels: of the images.
 
-    Shapes: images (N, 3, H, W) -> logits (N, num_classes).
+    Shapes: images (N, in_channels, H, W) -> logits (N, num_classes).
 
     Raises:
         ValueError: for an unknown choice.
@@ -59,6 +60,7 @@ class CNN4(nn.Module):
         head: Literal["average", "concat", "flatten"] = "average",
         init: Literal["kaiming", "default"] = "kaiming",
         image_size: int = 48,
+        in_channels: int = 3,
     ):
         super().__init__()
         if not widths or min(widths) < 1:
@@ -79,7 +81,7 @@ class CNN4(nn.Module):
                 known = ", ".join(str(choice).lower() for choice in choices)
                 raise ValueError(f"{name} {value!r} is not known: choose {known}")
         blocks: list[nn.Module] = []
-        channels = 3
+        channels = in_channels
         for width, kernel in zip(widths, kernels, strict=True):
             norm = norm_layer(width)
             bias = not any(True for _ in norm.parameters()) if conv_bias == "auto" else conv_bias

@@ -78,7 +78,10 @@ class Overhead(Probe):
 
         start = time.perf_counter()
         reference = replace(
-            plan, model=lambda: build_model(self.model, self.reference, len(data.classes))
+            plan,
+            model=lambda: build_model(
+                self.model, self.reference, len(data.classes), len(plan.mean)
+            ),
         )
         actions: dict[str, Callable[[], None]] = {}
         measured: dict[str, Any] = {}
