@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 from normbench.analysis.welch import contrast
-from normbench.claims.rules import FORM_OF_RATIOS, Ends, Judgement, Part
+from normbench.claims.rules import Ends, Judgement, Part
 from normbench.studies.found import Found, Measure
 
 Choices = Mapping[str, Any]
@@ -100,7 +100,8 @@ def _sum(
     samples = [(weight, found.sample(measure, **of)) for weight, of in terms]
     diverged = sum(found.diverged(**of) for _, of in terms)
     caveat = f"{what}: {diverged} runs diverged" if diverged else ""
-    return Part(f"{measure.name}: {what}", contrast(*samples), caveat=caveat, **ends)
+    form = "+.3g" if len(terms) > 1 else ".3g"
+    return Part(f"{measure.name}: {what}", contrast(*samples), caveat=caveat, form=form, **ends)
 
 
 def _log(measure: Measure) -> Measure:
@@ -115,4 +116,4 @@ def _log(measure: Measure) -> Measure:
 
 
 def _exp(part: Part) -> Part:
-    return replace(part, estimate=part.estimate and part.estimate.exp(), form=FORM_OF_RATIOS)
+    return replace(part, estimate=part.estimate and part.estimate.exp(), form=".3g")
