@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
@@ -82,7 +82,7 @@ def times(found: Found, measure: Measure, of: Choices, what: str, **ends: Unpack
 def total(
     found: Found,
     measure: Measure,
-    terms: list[tuple[float, Choices]],
+    terms: Sequence[tuple[float, Choices]],
     what: str,
     **ends: Unpack[Ends],
 ) -> Part:
@@ -93,7 +93,7 @@ def total(
 def _sum(
     found: Found,
     measure: Measure,
-    terms: list[tuple[float, Choices]],
+    terms: Sequence[tuple[float, Choices]],
     what: str,
     **ends: Unpack[Ends],
 ) -> Part:
