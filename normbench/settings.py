@@ -86,15 +86,20 @@ def outcome_settings(
     for later in ("held_out", "limit"):  # which hundreds of runs were recorded without
         if not data.get(later):
             data.pop(later, None)
-    # A weight was there from the start, as null where a norm has none; what came later is left out.
-    norm = {part: of for part, of in config["norm"].items() if of}
-    norm["weight"] = norm.get("weight")
     return {
         "data": data | ({"identity": identity} if identity else {}),
         "model": config["model"],
-        "norm": norm,
+        "norm": norm_settings(config["norm"]),
         "optimizer": config["optimizer"],
         "schedule": config["schedule"],
         "train": {"epochs": config["train"]["epochs"], "precision": precision},
         **({"probe": config["probe"]} if "probe" in config else {}),
     }
+
+
+def norm_settings(norm: dict[str, Any]) -> dict[str, Any]:
+    """Of a norm's config, as plain values, what can change what a run computes.
+
+    A weight was there from the start, as None where a norm has none; what came later is left out.
+    """
+    return {"weight": None} | {part: of for part, of in norm.items() if of}

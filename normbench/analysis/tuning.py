@@ -89,12 +89,16 @@ class Tuning:
         """The learning rates among the candidates."""
         return tuple(dict.fromkeys(candidate.lr for candidate in self.candidates))
 
-    def tried(self, record: Record) -> Candidate | None:
-        """Which candidate a run tried; None of runs that tried none of them."""
+    def settings(self, record: Record) -> Candidate:
+        """What of a run's settings is tuned."""
         decay = record["config"]["optimizer"].get("weight_decay")
-        candidate = Candidate(record["lr"], decay if self.weight_decay else None)
-        tunes = record["seed"] in self.seeds and candidate in self.candidates
-        return candidate if tunes and self.held_out == held_out(record) else None
+        return Candidate(record["lr"], decay if self.weight_decay else None)
+
+    def tried(self, record: Record) -> Candidate | None:
+        """Which candidate a run tried; None of runs that are not for choosing."""
+        candidate = self.settings(record)
+        chooses = record["seed"] in self.seeds and self.held_out == held_out(record)
+        return candidate if chooses and candidate in self.candidates else None
 
 
 def held_out(record: Record) -> float:
