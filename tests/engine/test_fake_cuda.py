@@ -1,110 +1,123 @@
-"""Captured steps on CUDA tensors that have a shape, a dtype and a device, but no memory.
+"""Captured steps on CUDA tensors without memory: nothing waits, nothing is where it should not be.
 
-What a graph cannot hold shows without a device: an operator whose result depends on data raises,
-as does one that mixes devices. The backward pass needs torch's engine for a device; its outcome is
-put in place of it.
+The same on a device is tested in tests/cuda.
 """
 
 from functools import partial
 
+import operators_a_step
 import pytest
 import torch
-from small_runs import MODEL, plan, ranger
-from stand_in_cuda import StandInStream
+from fake_cuda import (
+    Watching,
+    backward,
+    evaluate_a_batch,
+    fake_cuda,
+    places,
+    take_a_step,
+    training_of,
+)
+from small_runs import MODEL, plan
 from torch import nn
-from torch._subclasses import FakeTensorMode
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
 )
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from normbench.data.dataset import Dataset, Split
-from normbench.engine.captured import CapturedTraining
+from normbench.engine import ranger_update
+from normbench.engine.optimizers import Ranger
+from normbench.engine.schedules import constant
 from normbench.models import build_model
 from normbench.models.cnn4 import CNN4
-from normbench.places import config_names
+from normbench.parts import make_optimizer, make_schedule
+from normbench.places import config_names, read_config
 
-CUDA = torch.device("cuda")
-
-
-def sgd(params, **settings):
-    return torch.optim.SGD(params, momentum=0.9, **settings)
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+NORMS = config_names("norm")
 
 
-def to(module, device=None, memory_format=None):
-    """In place of nn.Module.to, which swaps tensors that have no memory, and may not."""
-    for t in [*module.parameters(), *module.buffers()]:
-        if memory_format and t.dim() == 4:
-            t.data = t.data.to(memory_format=memory_format)
-    return module
-
-
-def statistics(x, running_mean, running_var, momentum):
-    return x.float().mean((0, 2, 3)), x.float().var((0, 2, 3))
-
-
-@pytest.fixture
-def fake(monkeypatch):
-    """A device, as far as torch asks."""
-    monkeypatch.setattr(nn.Module, "to", to)
-    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
-    monkeypatch.setattr(torch.amp.grad_scaler, "amp_definitely_not_available", lambda: False, False)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-    # of these, torch knows no form without memory
-    for name in ("sgd", "adam", "adamw"):
-        monkeypatch.setattr(torch, f"_fused_{name}_", lambda *tensors, **settings: None)
-    monkeypatch.setattr(torch, "batch_norm_update_stats", statistics)
-    with FakeTensorMode(), torch.device("cuda"):
-        yield
-
-
-class Watching(TorchDispatchMode):
-    """Counts operators, and lets none read from the device or work on the host."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
-        outcome = operator(*args, **(kwargs or {}))
-        tensors = [t for t in torch.utils._pytree.tree_leaves(outcome) if torch.is_tensor(t)]
-        assert all(t.device.type == "cuda" for t in tensors), operator
-        assert operator is not torch.ops.aten._local_scalar_dense.default
-        self.count += 1
-        return outcome
-
-
-def split(count):
-    images = torch.empty(count, 16, 16, 3, dtype=torch.uint8)
-    return Split(images, torch.zeros(count, dtype=torch.int64))
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-@pytest.mark.parametrize(
-    "norm, optimizer",
-    [
-        *((norm, ranger) for norm in config_names("norm")),
-        ("batchnorm", sgd),
-        ("batchnorm", torch.optim.AdamW),
-    ],
-)
-def test_a_step_and_an_evaluation_wait_for_nothing(fake, monkeypatch, norm, optimizer, precision):
-    training = training_of(
-        plan(model=partial(build_model, MODEL, norm, 3), optimizer=optimizer, precision=precision)
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("model", ["cnn4", pytest.param("resnet18", marks=pytest.mark.slow)])
+def test_a_step_takes_as_many_operators_as_are_written_down(model, norm):
+    counted, convolved = operators_a_step.count(model, norm)
+    assert convolved == {torch.bfloat16}
+    if f"with torch {operators_a_step.VERSION}," not in operators_a_step.FILE.read_text():
+        pytest.skip(f"counted with another torch than {operators_a_step.VERSION}")
+    assert operators_a_step.read().get((model, norm)) == counted, (
+        "if it is worth it, python tests/operators_a_step.py writes them anew"
     )
-    take_a_step(training, monkeypatch)  # what happens only once may wait
-    with Watching() as watch:
-        take_a_step(training, monkeypatch)
-    assert watch.count > 20
+
+
+def watched(**changes):
+    """What a step and an evaluation did, after the first, as what happens only once may wait."""
+    with fake_cuda():
+        training = training_of(plan(**changes))
+        take_a_step(training)
+        evaluate_a_batch(training)
+        with Watching() as watch:
+            take_a_step(training)
+            evaluate_a_batch(training)
+        for params, targets in training.parameters.gradients:
+            # else one copy would become many
+            assert len({p.grad.dtype for p in params}) == 1
+            assert [places(p.grad) for p in params] == [places(target) for target in targets]
+    return watch
+
+
+SOME = ["batchnorm", "groupnorm", "running_batchnorm", "ws_bcn"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize(
+    "model, norm",
+    [
+        *((MODEL, n) if n in SOME else pytest.param(MODEL, n, marks=pytest.mark.slow)
+          for n in NORMS),
+        *(pytest.param("resnet18", norm, marks=pytest.mark.slow) for norm in SOME),
+    ],
+)  # fmt: skip
+def test_a_step_and_an_evaluation_wait_for_nothing(model, norm, precision):
+    watch = watched(model=partial(build_model, model, norm, 3), precision=precision)
+    assert watch.convolved == {DTYPES[precision]}
+
+
+@pytest.mark.parametrize("precision", DTYPES)
+@pytest.mark.parametrize("schedule", config_names("schedule"))
+@pytest.mark.parametrize("optimizer", config_names("optimizer"))
+def test_no_optimizer_or_schedule_waits(optimizer, schedule, precision):
+    settings = {group: dict(read_config(f"{group}/{name}"))
+                for group, name in (("optimizer", optimizer), ("schedule", schedule))}  # fmt: skip
+    watched(
+        optimizer=partial(make_optimizer, settings["optimizer"]),
+        schedule=partial(make_schedule, settings["schedule"]),
+        precision=precision,
+    )
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.RAdam])
+def test_no_optimizer_of_torchs_that_has_a_form_for_graphs_waits(optimizer, precision):
+    watched(optimizer=optimizer, schedule=constant, precision=precision)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_ranger_without_its_kernel_waits_for_nothing(monkeypatch, precision):
+    operators = ranger_update.update_by_operators
+    monkeypatch.setattr(ranger_update, "for_parameter", lambda p: operators)
+    watched(optimizer=Ranger, precision=precision)
 
 
 class Reading(nn.Module):
-    def __init__(self, num_channels, how):
+    """Waits for the device, or works on the host: in its forward pass, or in its gradient's."""
+
+    def __init__(self, num_channels, how, late):
         super().__init__()
-        self.how = how
+        self.how, self.late = how, late
 
     def forward(self, x):
+        return Late.apply(self.spoil, x) if self.late else self.spoil(x)
+
+    def spoil(self, x):
         if self.how == "reads":
             return x * x.mean().item()
         if self.how == "picks":
@@ -112,28 +125,52 @@ class Reading(nn.Module):
         return x + torch.ones(1, device="cpu").to(x.device)
 
 
+class Late(torch.autograd.Function):
+    @staticmethod
+    def forward(context, spoil, x):
+        context.spoil = spoil
+        return x * 1
+
+    @staticmethod
+    def backward(context, gradient):
+        return None, context.spoil(gradient)
+
+
+@pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("how", ["reads", "picks", "copies"])
-def test_what_waits_is_seen(fake, monkeypatch, how):
-    training = training_of(plan(model=partial(CNN4, partial(Reading, how=how), 3, widths=(8,))))
+def test_what_waits_is_seen(how, late):
+    layer = partial(Reading, how=how, late=late)
     with pytest.raises((DynamicOutputShapeException, DataDependentOutputException, AssertionError)):
-        with Watching():
-            take_a_step(training, monkeypatch)
+        watched(model=partial(CNN4, layer, 3, widths=(8,)))
 
 
-def training_of(plan):
-    data = Dataset("made", split(50), split(31), ("a", "b", "c"), "digest", None)
-    return CapturedTraining(plan, data, CUDA, StandInStream())
+class Lazy(nn.Module):
+    """Computes in a dtype and in an order of its own."""
+
+    def __init__(self, num_channels):
+        super().__init__()
+        self.convolution = nn.Conv2d(num_channels, num_channels, 1, bias=False)
+
+    def forward(self, x):
+        with torch.autocast(x.device.type, enabled=False):
+            y = nn.functional.conv2d(x.float().contiguous(), self.convolution.weight.float())
+        return y.to(x.dtype)
 
 
-def take_a_step(training, monkeypatch):
-    """And evaluate a batch."""
+def test_what_is_cast_or_lies_otherwise_is_seen():
+    watch = watched(model=partial(CNN4, Lazy, 3, widths=(8, 8)), precision="bf16")
+    assert watch.convolved == {torch.bfloat16, torch.float32} and watch.misplaced
 
-    def backward(loss):
-        for p in training.model.parameters():
-            p.grad = torch.empty_like(p) if p.requires_grad else None
 
-    monkeypatch.setattr(torch.Tensor, "backward", backward)
-    training.model.train()
-    training.next_step()
-    training.model.eval()
-    training.next_evaluation()
+def test_the_backward_pass_is_torchs():
+    """On the CPU, where torch's own can be had."""
+
+    def gradients(go):
+        torch.manual_seed(0)
+        model = build_model("resnet18", "ws_bcn", 3)
+        loss = nn.functional.cross_entropy(model(torch.randn(4, 3, 32, 32)), torch.arange(4) % 3)
+        go(loss)
+        return [p.grad for p in model.parameters()]
+
+    for ours, torchs in zip(gradients(backward), gradients(torch.Tensor.backward), strict=True):
+        torch.testing.assert_close(ours, torchs)
