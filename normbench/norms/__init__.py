@@ -1,7 +1,10 @@
-"""Normalization layers for 2-d feature maps, and what changes weights or convolutions instead.
+"""Normalization layers, and what changes weights or convolutions instead.
 
-Every layer's first argument is the number of channels; it maps x to y, both (N, C, H, W) and of the
-same dtype and memory format. Statistics are computed in fp32 even when x is bf16 or fp16.
+Every layer's first argument is the number of channels; it maps x to y, both of the same shape,
+dtype and memory format: features (N, C), sequences (N, C, L) or feature maps (N, C, H, W). What is
+the statistics of a channel, in a batch or a sample, is so over L, or H and W, as well; only
+`LayerNorm` and `RMSNorm` treat each position of a sequence by itself. Statistics are computed in
+fp32 even when x is bf16 or fp16.
 """
 
 from normbench.norms.batch import BatchNorm, RunningBatchNorm

@@ -4,7 +4,8 @@ Both layers compute, for each channel c,
 
     y = weight[c] · (x - μ[c]) / √(σ²[c] + eps) + bias[c]
 
-and differ in where μ and σ² come from. x and y: (N, C, H, W); weight, bias, μ and σ²: (C,).
+and differ in where μ and σ² come from. x and y: (N, C), (N, C, L) or (N, C, H, W); weight, bias, μ
+and σ²: (C,). A batch's statistics are over N and, where there are any, over L, or H and W.
 """
 
 import math
@@ -13,14 +14,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from normbench.norms.channelwise import over_batch, per_channel
+
 
 class BatchNorm(nn.BatchNorm2d):
     """μ and σ² (biased) are the batch's in training, and in evaluation their running averages:
 
         running ← (1 - momentum) · running + momentum · batch          (of the unbiased variance)
 
-    This is torch.nn.BatchNorm2d, state dict included, except that it can train on one value per
-    channel (N·H·W = 1) too: there σ² = 0, so y = bias, and the running variance takes in that 0.
+    This is torch.nn.BatchNorm2d, and for (N, C) and (N, C, L) BatchNorm1d, state dict included,
+    except that it can train on one value per channel (N·H·W = 1) too: there σ² = 0, so y = bias,
+    and the running variance takes in that 0.
 
     Args:
         num_channels: C.
@@ -28,7 +32,7 @@ class BatchNorm(nn.BatchNorm2d):
         momentum: of the running averages.
 
     Raises:
-        ValueError: if x does not have 4 dimensions.
+        ValueError: if x has neither 2, 3 nor 4 dimensions.
         RuntimeError: if C is not `num_channels`.
     """
 
@@ -39,6 +43,10 @@ class BatchNorm(nn.BatchNorm2d):
 
     def __init__(self, num_channels: int, eps: float = 1e-5, momentum: float = 0.1):
         super().__init__(num_channels, eps=eps, momentum=momentum)
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        if x.dim() not in (2, 3, 4):
+            raise ValueError(f"x has {x.dim()} dimensions: give (N, C), (N, C, L) or (N, C, H, W)")
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and x.numel() == x.shape[1]:
@@ -52,7 +60,7 @@ class BatchNorm(nn.BatchNorm2d):
             self.running_mean.lerp_(x.flatten().to(self.running_mean.dtype), self.momentum)
             self.running_var.mul_(1 - self.momentum)
         # x - x rather than 0 keeps x and weight in the graph, with gradient 0, and lets a NaN show.
-        weight, bias = self.weight.view(1, -1, 1, 1), self.bias.view(1, -1, 1, 1)
+        weight, bias = (per_channel(values, x) for values in (self.weight, self.bias))
         return ((x - x) * weight + bias).to(x.dtype)
 
 
@@ -125,7 +133,7 @@ class RunningBatchNorm(nn.Module):
     def _update(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Take a batch into the averages, and return them."""
         if self.gradient:
-            var, mean = torch.var_mean(x.to(self.running_mean.dtype), (0, 2, 3), correction=0)
+            var, mean = torch.var_mean(x.to(self.running_mean.dtype), over_batch(x), correction=0)
         else:
             mean, var = self._batch_statistics(x)
         momentum = self.momentum
@@ -154,7 +162,7 @@ class RunningBatchNorm(nn.Module):
     def _normalize(self, x: Tensor, mean: Tensor, var: Tensor) -> Tensor:
         """What F.batch_norm does with running statistics, to which it passes no gradient."""
         scale = self.weight * (var + self.eps).rsqrt()
-        mean, scale, bias = (c.view(1, -1, 1, 1) for c in (mean, scale, self.bias))
+        mean, scale, bias = (per_channel(c, x) for c in (mean, scale, self.bias))
         return ((x - mean) * scale + bias).to(x.dtype)
 
     def extra_repr(self) -> str:

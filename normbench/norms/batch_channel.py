@@ -13,7 +13,8 @@ class BatchChannelNorm(nn.Module):
         y = γ₂[c] · (z - μ[n, g]) / √(σ²[n, g] + eps) + β₂[c]         μ, σ²: GroupNorm's, of z
 
     The first keeps channels comparable however small the batch, as its statistics outlive it; the
-    second normalizes every sample by itself. x, y, z: (N, C, H, W); γ, β: (C,).
+    second normalizes every sample by itself. x, y, z: (N, C), (N, C, L) or (N, C, H, W); γ and
+    β: (C,).
 
     Args:
         num_channels: C.

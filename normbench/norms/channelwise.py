@@ -4,16 +4,27 @@ import torch
 from torch import Tensor, nn
 
 
-def per_channel(values: Tensor) -> Tensor:
-    """(C,) -> (1, C, 1, 1), as feature maps (N, C, H, W) can be computed with."""
-    return values.view(1, -1, 1, 1)
+def per_channel(values: Tensor, x: Tensor) -> Tensor:
+    """(C,) -> (C, 1, ...), as x (N, C, ...) can be computed with."""
+    return values.view(-1, *[1] * (x.dim() - 2))
+
+
+def over_batch(x: Tensor) -> tuple[int, ...]:
+    """The dimensions of x (N, C, ...) besides C: of what a channel has in a batch."""
+    return 0, *range(2, x.dim())
+
+
+def over_positions(x: Tensor) -> tuple[int, ...]:
+    """The dimensions of x (N, C, ...) after C: of what a channel has in a sample."""
+    return tuple(range(2, x.dim()))
 
 
 class ChannelwiseLayer(nn.Module):
     """y = weight[c] · normalize(x) + bias[c], where a layer says what its `normalize` is.
 
     All of it is computed in fp32 when x is bf16 or fp16; y has the dtype of x.
-    x and y: (N, C, H, W); weight and bias: (C,).
+    x and y: (N, C), (N, C, L) or (N, C, H, W); weight and bias: (C,). Features (N, C) are
+    normalized as sequences of one position.
 
     Args:
         num_channels: C.
@@ -32,16 +43,17 @@ class ChannelwiseLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(num_channels)) if shift else None
 
     def normalize(self, x: Tensor) -> Tensor:
-        """What is scaled and shifted, of the shape of x, which is fp32 or fp64."""
+        """What is scaled and shifted, of the shape of x (N, C, L) or (N, C, H, W), fp32 or fp64."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[1] != self.num_channels:
             raise RuntimeError(f"x has {x.shape[1]} channels, the layer {self.num_channels}")
-        y = self.normalize(x.to(torch.promote_types(x.dtype, torch.float32)))
-        y = y * per_channel(self.weight)
+        y = x.to(torch.promote_types(x.dtype, torch.float32))
+        y = self.normalize(y) if x.dim() > 2 else self.normalize(y.unsqueeze(2)).squeeze(2)
+        y = y * per_channel(self.weight, x)
         if self.bias is not None:
-            y = y + per_channel(self.bias)
+            y = y + per_channel(self.bias, x)
         return y.to(x.dtype)
 
     def extra_repr(self) -> str:

@@ -1,7 +1,8 @@
 """EvoNorm, norms and activations in one that were found by search: Liu et al. 2020,
 https://arxiv.org/abs/2004.02967
 
-Both take the place of a norm and of its ReLU. x and y: (N, C, H, W); weight, bias and v: (C,).
+Both take the place of a norm and of its ReLU. x and y: (N, C), (N, C, L) or (N, C, H, W); weight,
+bias and v: (C,). For sequences L stands in the place of H and W; features are sequences of one.
 
 timm has both. Its B0 divides by N·H·W - 1 and cannot train on a single value per channel; in both,
 standard deviations and parameters are rounded to bf16 or fp16 before x is divided by them.
@@ -10,7 +11,12 @@ standard deviations and parameters are rounded to bf16 or fp16 before x is divid
 import torch
 from torch import Tensor, nn
 
-from normbench.norms.channelwise import ChannelwiseLayer, per_channel
+from normbench.norms.channelwise import (
+    ChannelwiseLayer,
+    over_batch,
+    over_positions,
+    per_channel,
+)
 
 
 class EvoNormB0(ChannelwiseLayer):
@@ -41,13 +47,13 @@ class EvoNormB0(ChannelwiseLayer):
 
     def normalize(self, x: Tensor) -> Tensor:
         var = self._batch_variance(x) if self.training else self.running_var
-        of_batch = (per_channel(var) + self.eps).sqrt()
-        of_map = (x.var((2, 3), correction=0, keepdim=True) + self.eps).sqrt()
-        return x / torch.maximum(of_batch, per_channel(self.v) * x + of_map)
+        of_batch = (per_channel(var, x) + self.eps).sqrt()
+        of_map = (x.var(over_positions(x), correction=0, keepdim=True) + self.eps).sqrt()
+        return x / torch.maximum(of_batch, per_channel(self.v, x) * x + of_map)
 
     def _batch_variance(self, x: Tensor) -> Tensor:
         """σ²[c] (C,); the running average moves towards the unbiased one."""
-        var = x.var((0, 2, 3), correction=0)
+        var = x.var(over_batch(x), correction=0)
         count = x.numel() // x.shape[1]
         with torch.no_grad():
             unbiased = var * (count / max(1, count - 1))
@@ -83,6 +89,7 @@ class EvoNormS0(ChannelwiseLayer):
         self.v = nn.Parameter(torch.ones(num_channels))
 
     def normalize(self, x: Tensor) -> Tensor:
-        var = x.unflatten(1, (self.num_groups, -1)).var((2, 3, 4), correction=0)
+        var = x.unflatten(1, (self.num_groups, -1)).flatten(2).var(2, correction=0)
         factor = (var + self.eps).rsqrt().repeat_interleave(self.num_channels // self.num_groups, 1)
-        return x * (per_channel(self.v) * x).sigmoid() * factor[:, :, None, None]
+        factor = factor.view(*factor.shape, *[1] * (x.dim() - 2))
+        return x * (per_channel(self.v, x) * x).sigmoid() * factor

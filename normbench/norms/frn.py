@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from normbench.norms.channelwise import ChannelwiseLayer, per_channel
+from normbench.norms.channelwise import ChannelwiseLayer, over_positions, per_channel
 
 LEAST_EPS = 1e-6  # of a learned one, whatever is learned
 
@@ -21,7 +21,8 @@ class FilterResponseNorm(ChannelwiseLayer):
 
     timm's FilterResponseNormTlu2d squares fp16 in fp16, which overflows from 256 on.
 
-    x and y: (N, C, H, W); weight, bias and threshold: (C,).
+    x and y: (N, C), (N, C, L), where the mean is over L, or (N, C, H, W); weight, bias and
+    threshold: (C,). Features (N, C) are maps of a single value.
 
     Args:
         num_channels: C.
@@ -46,7 +47,7 @@ class FilterResponseNorm(ChannelwiseLayer):
 
     def normalize(self, x: Tensor) -> Tensor:
         eps = LEAST_EPS + self.more_eps.abs() if self.learned_eps else self.eps
-        return x * (x.square().mean((2, 3), keepdim=True) + eps).rsqrt()
+        return x * (x.square().mean(over_positions(x), keepdim=True) + eps).rsqrt()
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.maximum(super().forward(x), per_channel(self.threshold).to(x.dtype))
+        return torch.maximum(super().forward(x), per_channel(self.threshold, x).to(x.dtype))

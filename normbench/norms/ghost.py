@@ -14,7 +14,7 @@ class GhostBatchNorm(BatchNorm):
     `size` samples or less is normalized as BatchNorm does, and so is evaluation. This is also what
     BatchNorm on several devices computes that does not synchronize its statistics.
 
-    x and y: (N, C, H, W).
+    x and y: as BatchNorm's.
 
     Args:
         num_channels: C.
@@ -22,7 +22,7 @@ class GhostBatchNorm(BatchNorm):
         eps, momentum: BatchNorm's.
 
     Raises:
-        ValueError: for a `size` below 1, or if x does not have 4 dimensions.
+        ValueError: for a `size` below 1, or if x has neither 2, 3 nor 4 dimensions.
         RuntimeError: if C is not `num_channels`.
     """
 

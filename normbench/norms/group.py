@@ -6,11 +6,13 @@ For each sample n and channel c, which is in group g of C / num_groups consecuti
 
     y = weight[c] · (x - μ[n, g]) / √(σ²[n, g] + eps) + bias[c]
 
-with μ and σ² (biased) over the group's channels, H and W, in training and evaluation alike.
-x and y: (N, C, H, W); weight and bias: (C,).
+with μ and σ² (biased) over the group's channels and over L, or H and W, in training and evaluation
+alike. x and y: (N, C), (N, C, L) or (N, C, H, W); weight and bias: (C,). On (N, C, L) LayerNorm is
+another one: see there.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -56,7 +58,10 @@ class GroupNorm(nn.GroupNorm):
 
 class LayerNorm(GroupNorm):
     """GroupNorm with one group: each sample is normalized over (C, H, W), with a scale and a shift
-    for each channel.
+    for each channel; features (N, C) over C.
+
+    In sequences (N, C, L), such as a transformer's tokens, each position is normalized by itself,
+    over C, as the paper does in recurrent networks and torch.nn.LayerNorm(C) on (N, L, C).
 
     Args:
         num_channels: C.
@@ -69,20 +74,37 @@ class LayerNorm(GroupNorm):
     def __init__(self, num_channels: int, eps: float = 1e-5):
         super().__init__(num_channels, num_groups=1, eps=eps)
 
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 3:
+            return super().forward(x)
+        y = F.layer_norm(x.mT, (self.num_channels,), self.weight, self.bias, self.eps)
+        return y.mT.to(x.dtype)
+
 
 class InstanceNorm(GroupNorm):
-    """GroupNorm with a group for each channel: each map is normalized by itself, over (H, W).
+    """GroupNorm with a group for each channel: each map is normalized by itself, over (H, W), and
+    each channel of a sequence over L. Features (N, C) have one value for each, and are refused.
 
-    torch.nn.InstanceNorm2d with affine=True, state dict included, except that it can train on maps
-    of a single value, too, of which it makes the bias, and that y keeps the memory format of x.
+    torch.nn.InstanceNorm2d, or InstanceNorm1d, with affine=True, state dict included, except that
+    it can train on maps of a single value, too, of which it makes the bias, and that y keeps the
+    memory format of x.
 
     Args:
         num_channels: C.
         eps: added to σ².
 
     Raises:
+        ValueError: for features (N, C).
         RuntimeError: if C is not `num_channels`.
     """
 
     def __init__(self, num_channels: int, eps: float = 1e-5):
         super().__init__(num_channels, num_groups=num_channels, eps=eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 2:
+            raise ValueError(
+                f"InstanceNorm has nothing to normalize in features {tuple(x.shape)}, a single "
+                "value for each channel of a sample: choose another norm"
+            )
+        return super().forward(x)

@@ -3,15 +3,15 @@ and Santurkar et al. 2018, https://arxiv.org/abs/1805.11604
 
     y = weight[c] · (x - μ[c]) / (s[c] + eps) + bias[c]
 
-with μ the mean over (N, H, W), and s the channel's size in L1 or L∞, over n = N·H·W values. The two
-papers mean different things by it, which the setting `deviation` chooses:
+with μ the mean over (N, H, W), and s the channel's size in L1 or L∞, over its n = N·H·W values. The
+two papers mean different things by it, which the setting `deviation` chooses:
 
     True    Hoffer et al.: s is of x - μ, times a constant that brings it near the standard
             deviation of normal numbers
     False   Santurkar et al.: s is of x itself, before the mean is subtracted, and as it is
 
 In evaluation μ and s are running averages, as BatchNorm's.
-x and y: (N, C, H, W); weight, bias, μ and s: (C,).
+x and y: (N, C), (N, C, L) or (N, C, H, W), with n = N, N·L or N·H·W; weight, bias, μ and s: (C,).
 """
 
 import math
@@ -19,7 +19,7 @@ import math
 import torch
 from torch import Tensor
 
-from normbench.norms.channelwise import ChannelwiseLayer, per_channel
+from normbench.norms.channelwise import ChannelwiseLayer, over_batch, per_channel
 
 
 class LpBatchNorm(ChannelwiseLayer):
@@ -48,7 +48,7 @@ class LpBatchNorm(ChannelwiseLayer):
         self.register_buffer("running_size", torch.ones(num_channels))
 
     def size(self, x: Tensor) -> Tensor:
-        """The norm of each channel's values, (N, C, H, W) -> (C,)."""
+        """The norm of each channel's values, (N, C, ...) -> (C,)."""
         raise NotImplementedError
 
     def constant(self, n: int) -> float:
@@ -57,15 +57,16 @@ class LpBatchNorm(ChannelwiseLayer):
 
     def normalize(self, x: Tensor) -> Tensor:
         if not self.training:
-            return (x - per_channel(self.running_mean)) / per_channel(self.running_size + self.eps)
-        mean = x.mean((0, 2, 3))
-        centered = x - per_channel(mean)
+            mean, size = self.running_mean, self.running_size
+            return (x - per_channel(mean, x)) / per_channel(size + self.eps, x)
+        mean = x.mean(over_batch(x))
+        centered = x - per_channel(mean, x)
         n = x.numel() // x.shape[1]
         size = self.size(centered) * self.constant(n) if self.deviation else self.size(x)
         with torch.no_grad():
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
             self.running_size.lerp_(size.to(self.running_size.dtype), self.momentum)
-        return centered / per_channel(size + self.eps)
+        return centered / per_channel(size + self.eps, x)
 
 
 class L1BatchNorm(LpBatchNorm):
@@ -73,7 +74,7 @@ class L1BatchNorm(LpBatchNorm):
     standard deviation. Arguments and errors are `LpBatchNorm`'s."""
 
     def size(self, x: Tensor) -> Tensor:
-        return torch.linalg.vector_norm(x, 1, (0, 2, 3)) / (x.numel() // x.shape[1])
+        return torch.linalg.vector_norm(x, 1, over_batch(x)) / (x.numel() // x.shape[1])
 
     def constant(self, n: int) -> float:
         return math.sqrt(math.pi / 2)
@@ -85,7 +86,7 @@ class LInfBatchNorm(LpBatchNorm):
     `LpBatchNorm`'s."""
 
     def size(self, x: Tensor) -> Tensor:
-        return x.abs().amax((0, 2, 3))
+        return x.abs().amax(over_batch(x))
 
     def constant(self, n: int) -> float:
         # a single value is its mean: whatever its constant, it deviates by 0

@@ -46,8 +46,9 @@ class NoisyBatchNorm(BatchNorm):
         y = super().forward(x)
         if not self.training:
             return y
-        n, c = x.shape[:2]
-        unit, each = (torch.rand(rows, c, 1, 1, device=x.device) for rows in (1, n))
+        n, c, *others = x.shape
+        ones = [1] * len(others)
+        unit, each = (torch.rand(rows, c, *ones, device=x.device) for rows in (1, n))
         m = self.shift * (2 * unit - 1) + self.shift_spread * (2 * each - 1)
         unit, each = torch.rand_like(unit), torch.randn_like(each)
         s = 1 + (self.scale - 1) * unit + self.scale_spread * each

@@ -3,13 +3,15 @@
 import torch
 from torch import Tensor, nn
 
+from normbench.norms.channelwise import over_batch, per_channel
+
 
 class PartialBatchNorm(nn.Module):
     """Batch normalization (Ioffe & Szegedy 2015) with some of its parts left out:
 
         y = weight[c] · (x - μ[c]) / √(σ²[c] + eps) + bias[c]
 
-    x and y: (N, C, H, W); weight, bias, μ and σ² (biased): (C,).
+    x and y: (N, C), (N, C, L) or (N, C, H, W); weight, bias, μ and σ² (biased): (C,).
 
     Args:
         num_channels: C.
@@ -53,14 +55,14 @@ class PartialBatchNorm(nn.Module):
         y = x.to(torch.promote_types(x.dtype, torch.float32))  # statistics are fp32 at least
         mean, var = self._statistics(y)
         if mean is not None:
-            y = y - mean.view(1, -1, 1, 1)
+            y = y - per_channel(mean, x)
         factor = None if var is None else (var + self.eps).rsqrt()
         if self.weight is not None:
             factor = self.weight if factor is None else self.weight * factor
         if factor is not None:
-            y = y * factor.view(1, -1, 1, 1)
+            y = y * per_channel(factor, x)
         if self.bias is not None:
-            y = y + self.bias.view(1, -1, 1, 1)
+            y = y + per_channel(self.bias, x)
         return y.to(x.dtype)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -70,9 +72,9 @@ class PartialBatchNorm(nn.Module):
         mean: Tensor | None = None
         var: Tensor | None = None
         if self.scale:
-            var, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+            var, mean = torch.var_mean(x, over_batch(x), correction=0)
         elif self.center:
-            mean = x.mean((0, 2, 3))
+            mean = x.mean(over_batch(x))
         if not self.center:
             mean = None
         if not self.statistics_gradient:

@@ -3,7 +3,8 @@
 Dynamic tanh: Zhu et al. 2025, https://arxiv.org/abs/2503.10622
 Dynamic erf: Chen et al. 2025, https://arxiv.org/abs/2512.10938
 
-x and y: (N, C, H, W); weight and bias: (C,); all other parameters are one number for all channels.
+x and y: (N, C), (N, C, L) or (N, C, H, W); weight and bias: (C,); all other parameters are one
+number for all channels.
 """
 
 import torch

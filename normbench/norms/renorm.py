@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from normbench.norms.channelwise import ChannelwiseLayer, per_channel
+from normbench.norms.channelwise import ChannelwiseLayer, over_batch, per_channel
 
 
 class BatchRenorm(ChannelwiseLayer):
@@ -23,7 +23,7 @@ class BatchRenorm(ChannelwiseLayer):
     the first step on. In its place the averages are debiased as `RunningBatchNorm`'s are, so that
     they are made of batches only; the first batch has itself for average, r = 1 and d = 0.
 
-    x and y: (N, C, H, W); all else: (C,).
+    x and y: (N, C), (N, C, L) or (N, C, H, W); all else: (C,).
 
     Args:
         num_channels: C.
@@ -61,11 +61,12 @@ class BatchRenorm(ChannelwiseLayer):
 
     def normalize(self, x: Tensor) -> Tensor:
         if not self.training:
-            return (x - per_channel(self.running_mean)) / per_channel(self.running_std)
-        var, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+            return (x - per_channel(self.running_mean, x)) / per_channel(self.running_std, x)
+        var, mean = torch.var_mean(x, over_batch(x), correction=0)
         std = (var + self.eps).sqrt()
         r, d = self._corrections(mean.detach(), std.detach())
-        return (x - per_channel(mean)) / per_channel(std) * per_channel(r) + per_channel(d)
+        mean, std, r, d = (per_channel(values, x) for values in (mean, std, r, d))
+        return (x - mean) / std * r + d
 
     @torch.no_grad()
     def _corrections(self, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,9 +13,11 @@ class RMSNorm(ChannelwiseLayer):
     in training and evaluation alike. It is LayerNorm without centering and without a shift. The
     paper normalizes vectors, which for feature maps leaves open over what. Here it is over
     (C, H, W), as `LayerNorm` is, so that positions keep their contrasts. Over the channels at each
-    position, as ConvNeXt's LayerNorm, is another layer: `timm.layers.RmsNorm2d`.
+    position, as ConvNeXt's LayerNorm, is another layer: `timm.layers.RmsNorm2d`. In sequences
+    (N, C, L) each position is normalized by itself, over C, and so are features (N, C), as
+    torch.nn.RMSNorm does.
 
-    x and y: (N, C, H, W); weight: (C,).
+    x and y: (N, C), (N, C, L) or (N, C, H, W); weight: (C,).
 
     Args:
         num_channels: C.
@@ -32,4 +34,5 @@ class RMSNorm(ChannelwiseLayer):
         self.eps = eps
 
     def normalize(self, x: Tensor) -> Tensor:
-        return x * (x.square().mean((1, 2, 3), keepdim=True) + self.eps).rsqrt()
+        over = 1 if x.dim() == 3 else (1, 2, 3)
+        return x * (x.square().mean(over, keepdim=True) + self.eps).rsqrt()
