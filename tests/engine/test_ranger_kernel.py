@@ -1,4 +1,9 @@
-"""Ranger's kernel compiles for devices that are not here."""
+"""Ranger's kernel, where there is no device for it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +30,13 @@ def test_it_compiles(capability, lookahead, scaled):
     source = ASTSource(ranger_kernel._update, signature=types, constexprs=constants)
     compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32))
     assert f".target sm_{capability}" in compiled.asm["ptx"] and compiled.asm["cubin"]
+
+
+@pytest.mark.slow
+def test_it_is_the_plain_update():
+    """Under Triton's interpreter; on a device, in tests/cuda."""
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("interpreted_ranger.py")],
+        env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout == "the same\n", done.stderr
