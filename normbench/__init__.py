@@ -1,23 +1,38 @@
 """Put a normalization layer to the test.
 
-``build_model`` and ``load_records`` are imported on first use, so that commands which need no
-torch stay quick.
+What is here is imported on first use, so that commands which need no torch stay quick.
 """
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from normbench.version import __version__
 
-__all__ = ["__version__", "build_model", "load_records"]
+if TYPE_CHECKING:
+    from normbench.analysis.frame import load_records
+    from normbench.api import probe, run
+    from normbench.errors import RunFailed, UserError
+    from normbench.models import build_model, replace_norms
+
+__all__ = ["RunFailed", "UserError", "__version__", "build_model", "load_records", "probe",
+           "replace_norms", "run"]  # fmt: skip
+
+_PLACES = {
+    "RunFailed": "normbench.errors",
+    "UserError": "normbench.errors",
+    "build_model": "normbench.models",
+    "load_records": "normbench.analysis.frame",
+    "probe": "normbench.api",
+    "replace_norms": "normbench.models",
+    "run": "normbench.api",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "build_model":
-        from normbench.models import build_model
+    if name not in _PLACES:
+        raise AttributeError(f"module 'normbench' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)
 
-        return build_model
-    if name == "load_records":
-        from normbench.analysis.frame import load_records
 
-        return load_records
-    raise AttributeError(f"module 'normbench' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

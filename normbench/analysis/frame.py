@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normbench.errors import UserError
-from normbench.store.records import read_all
+from normbench.store.records import Record, read_all
 
 if TYPE_CHECKING:
     import pandas
@@ -36,12 +37,17 @@ def load_records(results: str | Path = "results") -> pandas.DataFrame:
     Raises:
         UserError: if there is no such folder.
     """
-    import pandas
-
     if not Path(results).is_dir():
         raise UserError(f"results.dir={results} does not exist: name a folder that holds results")
+    return frame_of(read_all(Path(results)))
+
+
+def frame_of(records: Iterable[Record]) -> pandas.DataFrame:
+    """Records as ``load_records`` has them, a row each, in their order."""
+    import pandas
+
     rows = []
-    for record in read_all(Path(results)):
+    for record in records:
         last = record["epochs"][-1] if record["status"] == "finished" else {}
         layers = record.get("norm_layers") or {}
         rows.append(

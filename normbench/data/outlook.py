@@ -16,14 +16,14 @@ class Outlook(Datasets):
     """What ``Datasets`` would open, with images that are nowhere (torch's device ``meta``).
 
     Attributes:
-        absent: names of data that would have to be fetched first, and why.
+        absent: names of data that would have to be fetched first.
     """
 
     prepares = False
 
     def __init__(self) -> None:
         super().__init__()
-        self.absent: dict[str, str] = {}
+        self.absent: set[str] = set()
 
     def open(self, settings: Mapping[str, Any], device: str = "cpu") -> Dataset:
         """As many images as there are; of what is absent, as many as fill any batch, and their
@@ -35,21 +35,22 @@ class Outlook(Datasets):
         name, size, channels = settings["name"], settings["image_size"], len(settings["mean"])
         try:
             source = open_source({**settings, "download": False})
-        except NotHere as reason:
+        except NotHere:
             if not settings["download"]:
                 raise
-            self.absent[name] = str(reason)
-            counts, classes, identity = {"train": 10**9, "val": 1}, ("",) * 10, None
+            self.absent.add(name)
+            counts, identity = {"train": 10**9, "val": 1}, None
+            classes: tuple[str, ...] = ("",) * 10
         else:
             counts = {split: len(images) for split, images in source.splits.items()}
-            classes, identity = source.classes, source.identity
+            classes, identity = tuple(source.classes), source.identity
         if limit := settings.get("limit"):
             counts = {split: min(count, limit) for split, count in counts.items()}
         if share := settings.get("held_out"):
             held = round(share * counts["train"])  # to within an image a class
             counts = {"train": counts["train"] - held, "val": held}
         splits = {split: _nowhere(count, size, channels) for split, count in counts.items()}
-        return Dataset(name=name, classes=tuple(classes), digest="", identity=identity, **splits)
+        return Dataset(name=name, classes=classes, digest="", identity=identity, **splits)
 
 
 def _nowhere(count: int, size: int, channels: int) -> Split:

@@ -54,7 +54,7 @@ def describe(results: Path) -> str:
 
 def _wanted(results: Path) -> dict[str, RunFacts]:
     """By key, the runs of every grid that was asked for here (``runs.missing.announce``)."""
-    wanted = {}
+    wanted: dict[str, RunFacts] = {}
     for path in sorted((results / "grids").glob("*.json")):
         try:
             grid = json.loads(path.read_bytes())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from normbench.analysis.differences import canonical, distinctions
@@ -33,14 +33,19 @@ def write_tables(results: Path) -> dict[Path, str]:
 
 def print_tables(store: RecordStore, keys: Iterable[str]) -> None:
     """Print the tables of what some runs came to, one for each model and norm."""
+    for what, text in tables_of(store.read_many(keys).values()):
+        print(f"\n{what}\n\n{text}\n", flush=True)
+
+
+def tables_of(records: Iterable[Record]) -> Iterator[tuple[str, str]]:
+    """What each model and norm came to: a heading and a table."""
     protocols: dict[str, list[Record]] = {}
-    for record in store.read_many(keys).values():
+    for record in records:
         protocols.setdefault(canonical(record["config"]), []).append(record)
-    for records in protocols.values():
-        config = records[0]["config"]
-        for heading, text in norm_tables(records):
-            what = f"{config['model']['name']} on {config['data']['name']}: {heading}"
-            print(f"\n{what}\n\n{text}\n", flush=True)
+    for of_protocol in protocols.values():
+        config = of_protocol[0]["config"]
+        for heading, text in norm_tables(of_protocol):
+            yield f"{config['model']['name']} on {config['data']['name']}: {heading}", text
 
 
 def norm_table(records: list[Record]) -> str:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from normbench.runs.train import Outcome
 
 
+Describe = Callable[["list[Job]", "Datasets"], str]
+
+
 class JobCommand(Protocol):
     """What a command does with the jobs of a sweep."""
 
@@ -52,9 +55,14 @@ class Sweeper(BasicSweeper):
 
     Where jobs run in this process, those that were checked are executed; another process has to
     prepare its own.
+
+    Attributes:
+        command: whose jobs they are.
+        plan: for a dry run: describes the jobs, none of which is launched.
     """
 
     command: ClassVar[JobCommand]
+    plan: ClassVar[Describe | None] = None
 
     def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None):
         if max_batch_size is not None:
@@ -66,12 +74,17 @@ class Sweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         from normbench.data.load import Datasets
+        from normbench.data.outlook import Outlook
 
         assert self.config and self.hydra_context and self.launcher  # Hydra has set it up
         command = self.command
         loader = self.hydra_context.config_loader
         here = runs_here(self.config.hydra)
         configs = composed(loader, self.config, self.params, arguments)
+        if describe := type(self).plan:
+            outlook = Outlook()
+            planned = [command.prepare(config, job, outlook, here) for job, config in configs]
+            return print(describe(planned, outlook))
         datasets = Datasets()
         jobs, prepared = [], []
         for job, config in configs:
@@ -128,9 +141,9 @@ def composed(
     return jobs
 
 
-def register(command: JobCommand) -> None:
-    """Make the sweeper known to Hydra, for a command."""
-    Sweeper.command = command
+def register(command: JobCommand, plan: Describe | None = None) -> None:
+    """Make the sweeper known to Hydra, for a command; to launch its jobs, or to describe them."""
+    Sweeper.command, Sweeper.plan = command, staticmethod(plan) if plan else None
     Plugins.instance().class_name_to_class[NAME] = Sweeper
 
 

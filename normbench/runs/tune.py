@@ -19,16 +19,8 @@ def tune_and_train(job: Job) -> Report:
     another one that tries more candidates has the runs of these already.
     """
     assert job.tuned
-    tuned, sizes = job.tuned, job.part.batch_size
-    by = tuned.by
-    trials = _trials(job, tuned)
-    tried = [
-        Run(_with(trials.settings, candidate), size, candidate.lr, seed)
-        for size in sizes
-        for candidate in by.candidates
-        for seed in by.seeds
-    ]
-    report = train_runs(trials, tried)
+    by, sizes = job.tuned.by, job.part.batch_size
+    report = train_runs(*trials_of(job))
     if report.failed:  # without these nothing is chosen
         return report
     records = list(job.store.read_many(report.keys).values())
@@ -44,6 +36,19 @@ def tune_and_train(job: Job) -> Report:
     rates = tuple(dict.fromkeys(run.lr for run in chosen))
     final = train_runs(replace(job, **_grid(Grid(sizes, rates, job.grid.seeds))), chosen)
     return replace(final, trained=report.trained + final.trained, found=report.found + final.found)
+
+
+def trials_of(job: Job) -> tuple[Job, list[Run]]:
+    """What a tuned job tries: as a job with the data that choose, and its runs."""
+    assert job.tuned
+    by, trials = job.tuned.by, _trials(job, job.tuned)
+    tried = [
+        Run(_with(trials.settings, candidate), size, candidate.lr, seed)
+        for size in job.part.batch_size
+        for candidate in by.candidates
+        for seed in by.seeds
+    ]
+    return trials, tried
 
 
 def _trials(job: Job, tuned: Tuned) -> Job:
