@@ -35,6 +35,7 @@ from normbench.outside import code_digest, outside_parts, targets
 from normbench.settings import Settings, outcome_settings, plain, settle_replaced_parts
 from normbench.store.probe_records import probe_store
 from normbench.store.records import RecordStore
+from normbench.trackers.tracked import Tracker
 from normbench.trial import check_probe, try_parts
 
 
@@ -95,6 +96,7 @@ class Job:
         outside: import path -> digest of the source, of parts from outside the project.
         norm_layers: how many layers of the norm were found in the network, and how many others.
         tuned: how its learning rates are chosen; None: they are those of the grid.
+        tracker: what runs are to be told to, besides their records.
     """
 
     settings: Settings
@@ -109,6 +111,7 @@ class Job:
     outside: dict[str, str]
     norm_layers: dict[str, int]
     tuned: Tuned | None = None
+    tracker: Tracker | None = None
 
     @property
     def runs(self) -> list[Run]:
@@ -135,7 +138,8 @@ def resolve(
     Args:
         cfg: of a command that trains, without ``grid`` where it has none of its own (``bench``).
         overrides: what was typed, the choices of a sweep among it.
-        datasets: those that are open; the job's is opened, and prepared if need be.
+        datasets: those that are open; the job's is opened, and prepared if need be. With an
+            ``Outlook`` nothing is: the job is not to be trained, and nothing is written.
         here: whether this process is to train; if not, its device is another's.
 
     Raises:
@@ -152,7 +156,10 @@ def resolve(
     check_overruled(cfg, overrides)
     config = plain(cfg)
     device = _device(config["device"]) if here else "cpu"
-    precision = _precision(config["train"]["precision"], device)
+    if here and datasets.prepares:
+        prepare_lanes(device)
+    # where another process is to train, as it would find it
+    precision = _precision(config["train"]["precision"], device if here else config["device"])
     config["data"] = checked(config["data"])
     grid = Grid.of(config["grid"]) if "grid" in config else Grid((), (), ())
     # before data are opened, as that may take long
@@ -169,19 +176,16 @@ def resolve(
     if "probe" in settings:
         steps = (images // batch_size * epochs for batch_size in grid.batch_size)
         check_probe(settings, len(data.classes), steps)
-    if layers.others:
-        of = len(layers.found) + len(layers.others)
-        print(
-            f"normbench: model={settings['model']['name']}: {len(layers.found)} of its {of} norms "
-            f"are {settings['norm']['name']}, the others its own",
-            file=sys.stderr,
-        )
+    if layers.replaced or layers.others:
+        model, norm = settings["model"]["name"], settings["norm"]["name"]
+        print(f"normbench: model={model}: {layers.summary(norm)}", file=sys.stderr)
 
     results = Path(config["results"]["dir"])
     store = RecordStore(results)
     if "probe" in settings:
         store = probe_store(results, settings["probe"]["name"])
-    store.make_writable()
+    if datasets.prepares:
+        store.make_writable()
     # a run's last bits may depend on its threads, which must not depend on how the grid is split
     axes = grid._replace(lr=tuning.rates, seeds=tuning.seeds) if tuning else grid
     runs = len(axes.runs(settings)) or sys.maxsize
@@ -209,11 +213,12 @@ def resolve(
         outside=outside,
         norm_layers={"found": len(layers.found), "others": len(layers.others)},
         tuned=tuned,
+        tracker=parts.make_tracker(config.get("tracker", {})),
     )
 
 
 def _device(name: str) -> str:
-    """What ``device`` comes to, cpu or cuda, ready for lanes.
+    """What ``device`` comes to, cpu or cuda.
 
     Raises:
         UserError: for device=cuda without CUDA.
@@ -224,7 +229,6 @@ def _device(name: str) -> str:
         raise UserError("device=cuda: torch sees no CUDA device here; use device=cpu")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    prepare_lanes(name)
     return name
 
 

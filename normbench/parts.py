@@ -14,6 +14,7 @@ from normbench.grid import Run
 from normbench.instantiate import instantiate
 from normbench.models.build import build_model
 from normbench.probes.probe import Probe
+from normbench.trackers.tracked import Tracker
 
 
 def make_optimizer(
@@ -29,6 +30,11 @@ def make_schedule(settings: Mapping[str, Any], steps: int, lr: float) -> Schedul
 
 def make_probe(settings: Mapping[str, Any]) -> Probe:
     return _make("probe", settings)
+
+
+def make_tracker(settings: Mapping[str, Any]) -> Tracker | None:
+    """What runs are to be told to; None without settings."""
+    return _make("tracker", settings) if settings else None
 
 
 def channels_of(settings: Mapping[str, Any]) -> int:

@@ -55,13 +55,16 @@ def conclude(results: str, outcomes: Mapping[str, Outcome]) -> None:
     """Draw the figures, say what became of a sweep's jobs; raises as ``sum_up`` does."""
     from normbench.probes.known import probe_class
     from normbench.report.figures import draw_figures
-    from normbench.runs.train import Report, sum_up
+    from normbench.runs.train import Report, sum_up, tell_of_files
     from normbench.store.records import RecordStore
 
     RecordStore(Path(results)).tidy()
     probes = {r.probe for r in outcomes.values() if isinstance(r, Report) and r.probe}
+    figures = {}
     for probe, target in sorted(probes):
-        for text in draw_figures(Path(results), probe, probe_class(target)).values():
+        for stem, text in draw_figures(Path(results), probe, probe_class(target)).items():
             print(text, flush=True)
+            figures[f"figures/{stem.name}"] = stem.with_name(f"{stem.name}.png")
+    tell_of_files(outcomes, figures)
     where = f"Records: {results}/probes  figures: {results}/figures  logs: {results}/logs"
     sum_up("measured", where, outcomes)

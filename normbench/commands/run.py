@@ -58,7 +58,7 @@ def execute(job: Job) -> Report:
 def conclude(results: str, outcomes: Mapping[str, Outcome]) -> None:
     """Print the tables of jobs that could not, say what became of all; raise as ``sum_up``."""
     from normbench.report.tables import print_tables, write_tables
-    from normbench.runs.train import Report, sum_up
+    from normbench.runs.train import Report, sum_up, tell_of_files
     from normbench.store.records import RecordStore
 
     store = RecordStore(Path(results))
@@ -67,5 +67,7 @@ def conclude(results: str, outcomes: Mapping[str, Outcome]) -> None:
     if due := [key for report in done if report.tables_due for key in report.keys]:
         write_tables(store.results)
         print_tables(store, due)
+    tables = sorted((store.results / "tables").glob("*.md"))
+    tell_of_files(outcomes, {f"tables/{path.stem}": path for path in tables})
     where = f"Records: {results}/records  tables: {results}/tables  logs: {results}/logs"
     sum_up("trained", where, outcomes)

@@ -150,6 +150,7 @@ def train_missing(
     lanes: Lanes,
     started: Callable[[Run], None],
     handle: Callable[[Event], Record | None],
+    recorded: Callable[[Record], None] = lambda record: None,
 ) -> None:
     """Keep the lanes busy until every run has a record or has failed.
 
@@ -158,6 +159,7 @@ def train_missing(
         lanes: what trains them.
         started: called with a run before it trains.
         handle: called with every event; returns the record of a run that ended with a result.
+        recorded: called with a record once it is stored.
     """
     with closing(lanes), closing(missing):
         busy = 0
@@ -177,4 +179,6 @@ def train_missing(
                 record = handle(event)
                 if event.ended:
                     missing.finish(event.task, record, event.error or "", event.details)
+                    if record is not None:
+                        recorded(record)
                     busy -= 1

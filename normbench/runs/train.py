@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from normbench.engine.lanes import Event
@@ -20,6 +21,8 @@ from normbench.runs.missing import Missing, announce, train_missing
 from normbench.runs.progress import Progress
 from normbench.store.keys import stable
 from normbench.store.records import SCHEMA, Record
+from normbench.trackers.tracked import Tracker
+from normbench.trackers.tracking import Tracking
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ class Report:
         tables_due: whether the sweep has to print their tables, as they are but a part of a grid,
             or ran elsewhere.
         probe: the name and the class of what measured them, if a probe did.
+        tracker: what to tell of tables and figures, too.
     """
 
     trained: int = 0
@@ -43,6 +47,7 @@ class Report:
     keys: list[str] = field(default_factory=list)
     tables_due: bool = False
     probe: tuple[str, str] | None = None
+    tracker: Tracker | None = None
 
 
 Outcome = Report | Exception | None  # of a job: what it returned, or raised; None if it was lost
@@ -64,11 +69,13 @@ def train_runs(job: Job, runs: list[Run] | None = None) -> Report:
         steps = job.steps(run.batch_size)
         return probe.length(steps) if probe else steps
 
-    report = Report(keys=[run.key for run in runs])
+    report = Report(keys=[run.key for run in runs], tracker=job.tracker)
+    tracking = Tracking(None if probe else job.tracker)
     progress = Progress(runs, steps_of, job.lanes)
 
     def found(run: Run, record: Record) -> None:
         report.found += 1
+        tracking.told(record)
         progress.found(run, record)
 
     def changed(run: Run, parts: list[str]) -> None:
@@ -93,12 +100,13 @@ def train_runs(job: Job, runs: list[Run] | None = None) -> Report:
             progress.advance(run, event.steps)
         return None
 
-    with in_order(), closing(progress):
+    with in_order(), closing(tracking), closing(progress):
         train_missing(
             Missing(runs, job.store, job.force, found, job.outside, changed),
             make_lanes(job.recipe, job.data, job.lanes, job.adaptive),
             progress.start,
             handle,
+            tracking.told,
         )
     return report
 
@@ -123,6 +131,14 @@ def record_of(job: Job, run: Run, result: Any, where: Mapping[str, Any]) -> Reco
         "norm_layers": job.norm_layers,
         "environment": where,
     }
+
+
+def tell_of_files(outcomes: Mapping[str, Outcome], files: Mapping[str, Path]) -> None:
+    """Have the jobs' tracker told of tables and figures, by their names."""
+    reports = [report for report in outcomes.values() if isinstance(report, Report)]
+    if tracker := next((report.tracker for report in reports if report.tracker), None):
+        with closing(Tracking(tracker)) as tracking:
+            tracking.report(files)
 
 
 def sum_up(done: str, where: str, outcomes: Mapping[str, Outcome]) -> None:

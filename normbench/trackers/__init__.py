@@ -1,0 +1,1 @@
+"""What runs are told to besides their records: TensorBoard, MLflow, Weights & Biases."""
