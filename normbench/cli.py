@@ -73,7 +73,7 @@ def _settings(command: str, words: list[str]) -> list[str]:
     setting = getattr(commands.load(command), "WORD", None)
     if setting is None:
         return words
-    bare = [word for word in words if re.fullmatch(r"\w+", word)]
+    bare = [word for word in words if re.fullmatch(r"[\w*?][\w*?/.-]*", word)]
     if len(bare) > 1:
         _wrong(f"normbench {command} takes one name, not {len(bare)}: {' '.join(bare)}")
     return [f"{setting}={word}" if word in bare else word for word in words]
@@ -158,17 +158,20 @@ def _hydra_application(command: str) -> Callable[[], Any]:
 
 
 def register(command: str) -> ModuleType:
-    """Make a command's schema and help known to Hydra: configs name them in their defaults lists.
+    """Make a command's schema and help known to Hydra, which configs name in their defaults lists,
+    and the choices that no file stands for.
 
     Returns:
         Its module.
     """
     from hydra.core.config_store import ConfigStore
 
+    from normbench import choices
     from normbench.config import register_resolvers
 
     module = commands.load(command)
     register_resolvers()
+    choices.register()
     store = ConfigStore.instance()
     store.store(name="schema", node=module.Config)
     help_ = {"app_name": f"normbench {command}", "template": _help(command, module)}
@@ -208,4 +211,7 @@ def _complete() -> None:
     if command:
         del words[1]
         os.environ["COMP_LINE"] = " ".join(words)
+    from normbench.choices import LibraryModels
+
+    LibraryModels.completed = words[-1]
     _hydra_application(command or "run")()

@@ -8,7 +8,7 @@ from types import ModuleType
 
 COMMANDS = (
     "run", "status", "table", "compare", "predictions", "claims", "calibration", "probe", "figures",
-    "bench", "data", "study",
+    "bench", "data", "models", "study",
 )  # fmt: skip
 
 

@@ -1,5 +1,5 @@
-"""Architectures. Each takes a norm and knows none; one from torchvision needs a config only."""
+"""Architectures. Each takes a norm and knows none; those of libraries have theirs replaced."""
 
-from normbench.models.build import build_model
+from normbench.models.build import build_model, replace_norms
 
-__all__ = ["build_model"]
+__all__ = ["build_model", "replace_norms"]
