@@ -8,19 +8,32 @@ from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 ACTIVATIONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish,
-    nn.Hardswish,
+    nn.Hardswish, nn.Sigmoid, nn.Tanh,
 )  # fmt: skip
+
+
+def weighted_layers(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    """The layers whose weights norms are about, by name: the convolutions, or in a network without
+    any the linear layers but the last, which makes the logits."""
+    found: dict[str, nn.Conv2d | nn.Linear] = {
+        name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)
+    }
+    if not found:
+        found = {n: module for n, module in model.named_modules() if isinstance(module, nn.Linear)}
+        if found:
+            found.popitem()
+    return found
 
 
 @dataclass(frozen=True)
 class Norm:
-    """A normalization choice: a layer for feature maps and, for some, what has to go with it.
+    """A normalization choice: a layer and, for some, what has to go with it.
 
     Attributes:
         layer: takes the number of channels and makes the layer, as torchvision's `norm_layer` does.
-        weight: makes the module that computes a convolution's weight from its parameter; or, if it
-            is a function and no class, takes a convolution and reparametrizes it in place, as those
-            of torch.nn.utils.parametrizations do.
+        weight: makes the module that computes a layer's weight from its parameter; or, if it is a
+            function and no class, takes a layer and reparametrizes it in place, as those of
+            torch.nn.utils.parametrizations do.
         activation: makes the activation that the norm is meant to be used with; an nn.Identity
             where the layer is one itself.
         init: takes the model and initializes its parameters, in place.
@@ -64,30 +77,41 @@ class Norm:
             self.init(model)
 
     def replace_convolutions(self, model: nn.Module) -> None:
-        """Put a `convolution` in the place of every nn.Conv2d of the model, in place."""
+        """Put a `convolution` in the place of every nn.Conv2d of the model, in place.
+
+        Raises:
+            ValueError: for a model without one.
+        """
         if self.convolution is None:
             return
+        if not any(isinstance(module, nn.Conv2d) for module in model.modules()):
+            raise ValueError(
+                "the norm replaces convolutions, and the network has none: choose another norm"
+            )
         for path, module in list(model.named_modules(remove_duplicate=False)):
             if isinstance(module, nn.Conv2d):
                 model.set_submodule(path, self.convolution(module))
 
     def reparametrize(self, model: nn.Module) -> None:
-        """Put `weight` on the weight of every nn.Conv2d of the model, in place.
+        """Put `weight` on the weight of each of the `weighted_layers` of the model, in place.
 
         Raises:
+            ValueError: for a model without any.
             TypeError: if it is a function that does not reparametrize.
         """
         if self.weight is None:
             return
         makes_modules = isinstance(getattr(self.weight, "func", self.weight), type)
-        for module in list(model.modules()):  # a list, as registering adds modules
-            if not isinstance(module, nn.Conv2d):
-                continue
+        layers = weighted_layers(model)
+        if not layers:
+            raise ValueError(
+                "the norm changes weights of convolutions, or of linear layers before the last, "
+                "and the network has neither: choose another norm"
+            )
+        for module in layers.values():
             if makes_modules:
                 register_parametrization(module, "weight", self.weight())
                 continue
             self.weight(module)
             if not is_parametrized(module, "weight"):
-                raise TypeError(
-                    f"{self.weight} has not reparametrized the convolution it was given"
-                )
+                raise TypeError(f"{self.weight} has not reparametrized the layer it was given")

@@ -1,13 +1,14 @@
-"""Reparametrizations of convolution weights, for torch.nn.utils.parametrize.
+"""Reparametrizations of weights, of convolutions and linear layers, for
+torch.nn.utils.parametrize.
 
 Weight standardization: Qiao et al. 2019, https://arxiv.org/abs/1903.10520
 Scaled weight standardization: Brock, De & Smith 2021, https://arxiv.org/abs/2101.08692
 Weight normalization: Salimans & Kingma 2016, https://arxiv.org/abs/1602.07868
 Spectral normalization: Miyato et al. 2018, https://arxiv.org/abs/1802.05957
 
-w is the parameter, ŵ what the convolution uses: both (O, I, kh, kw), of the same memory format.
-Those that keep something of each weight's shape have a function that registers them on a
-convolution, as torch.nn.utils.parametrizations' do.
+w is the parameter, ŵ what the layer uses: both (O, I, kh, kw) or, of a linear layer, (O, I), of the
+same memory format. A filter w[o] is then a row. Those that keep something of each weight's shape
+have a function that registers them on a layer, as torch.nn.utils.parametrizations' do.
 """
 
 import math
@@ -18,16 +19,18 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.parametrize import register_parametrization
 
+Weighted = nn.Conv2d | nn.Linear
+
 RELU_GAIN = math.sqrt(2 / (1 - 1 / math.pi))  # 1 / standard deviation of a normal number's ReLU
 
 
 class WeightStandardization(nn.Module):
-    """A parametrization of convolution weights, for torch.nn.utils.parametrize: for each filter o,
+    """A parametrization of weights, for torch.nn.utils.parametrize: for each filter o,
 
         ŵ[o] = (w[o] - μ[o]) / √(σ²[o] + eps)
 
-    with μ and σ² (biased) over (I, kh, kw). w and ŵ: (O, I, kh, kw), of the same memory format.
-    The gradient flows through μ and σ². A filter of a single weight becomes 0.
+    with μ and σ² (biased) over (I, kh, kw), of a linear layer over I. The gradient flows through μ
+    and σ². A filter of a single weight becomes 0.
 
     Args:
         eps: added to σ².
@@ -38,7 +41,7 @@ class WeightStandardization(nn.Module):
         self.eps = eps
 
     def forward(self, weight: Tensor) -> Tensor:
-        if weight.is_contiguous():
+        if weight.dim() != 4 or weight.is_contiguous():
             return F.layer_norm(weight, weight.shape[1:], eps=self.eps)
         # Channels_last is contiguous as (O, kh, kw, I), where nothing has to be copied.
         weight = weight.permute(0, 2, 3, 1)
@@ -53,8 +56,9 @@ class ScaledWeightStandardization(WeightStandardization):
 
         ŵ[o] = gain[o] · gamma / √(I kh kw) · (w[o] - μ[o]) / √(σ²[o] + eps)
 
-    gain (O, 1, 1, 1) is learned and starts at 1. The paper's networks, and NFNets, also scale their
-    residual branches, and NFNets clip gradients; this is the weight alone.
+    gain (O, 1, 1, 1), of a linear layer (O, 1), is learned and starts at 1. The paper's networks,
+    and NFNets, also scale their residual branches, and NFNets clip gradients; this is the weight
+    alone.
 
     Args:
         weight: w.
@@ -65,7 +69,7 @@ class ScaledWeightStandardization(WeightStandardization):
     def __init__(self, weight: Tensor, gamma: float = RELU_GAIN, eps: float = 1e-6):
         super().__init__(eps)
         self.gamma = gamma
-        self.gain = nn.Parameter(torch.ones_like(weight[:, :1, :1, :1]))
+        self.gain = nn.Parameter(torch.ones_like(_lengths(weight.detach())))
 
     def forward(self, weight: Tensor) -> Tensor:
         fan_in = weight[0].numel()
@@ -80,8 +84,9 @@ class WeightNorm(nn.Module):
 
         ŵ[o] = g[o] · w[o] / ‖w[o]‖
 
-    g (O, 1, 1, 1) is learned and starts at ‖w[o]‖, so that ŵ starts as w: the initialization from a
-    first batch in the paper is no part of this. A filter of zeros stays one.
+    g (O, 1, 1, 1), of a linear layer (O, 1), is learned and starts at ‖w[o]‖, so that ŵ starts as
+    w: the initialization from a first batch in the paper is no part of this. A filter of zeros
+    stays one.
 
     torch's own makes ŵ contiguous whatever w is, and NaN of a filter of zeros.
 
@@ -98,7 +103,7 @@ class WeightNorm(nn.Module):
 
 
 class SpectralNorm(_SpectralNorm):
-    """w is divided by its largest singular value, as a matrix (O, I kh kw):
+    """w is divided by its largest singular value, as a matrix (O, I kh kw) or (O, I):
 
         ŵ = w / (uᵀ w v)
 
@@ -125,24 +130,24 @@ class SpectralNorm(_SpectralNorm):
 
 
 def scaled_weight_standardization(
-    module: nn.Conv2d, gamma: float = RELU_GAIN, eps: float = 1e-6
+    module: Weighted, gamma: float = RELU_GAIN, eps: float = 1e-6
 ) -> nn.Module:
-    """Register `ScaledWeightStandardization` on the weight of a convolution, in place."""
+    """Register `ScaledWeightStandardization` on the weight of a layer, in place."""
     made = ScaledWeightStandardization(module.weight, gamma, eps)
     return register_parametrization(module, "weight", made)
 
 
-def weight_norm(module: nn.Conv2d) -> nn.Module:
-    """Register `WeightNorm` on the weight of a convolution, in place."""
+def weight_norm(module: Weighted) -> nn.Module:
+    """Register `WeightNorm` on the weight of a layer, in place."""
     return register_parametrization(module, "weight", WeightNorm(module.weight))
 
 
-def spectral_norm(module: nn.Conv2d, n_power_iterations: int = 1, eps: float = 1e-12) -> nn.Module:
-    """Register `SpectralNorm` on the weight of a convolution, in place."""
+def spectral_norm(module: Weighted, n_power_iterations: int = 1, eps: float = 1e-12) -> nn.Module:
+    """Register `SpectralNorm` on the weight of a layer, in place."""
     made = SpectralNorm(module.weight, n_power_iterations, eps)
     return register_parametrization(module, "weight", made)
 
 
 def _lengths(weight: Tensor) -> Tensor:
-    """(O, I, kh, kw) -> (O, 1, 1, 1)."""
-    return torch.linalg.vector_norm(weight, dim=(1, 2, 3), keepdim=True)
+    """(O, I, kh, kw) -> (O, 1, 1, 1); (O, I) -> (O, 1)."""
+    return torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.dim())), keepdim=True)

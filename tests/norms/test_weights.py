@@ -196,5 +196,5 @@ def test_torchs_own_functions_can_be_a_norms_weight(name):
 
 
 def test_a_function_that_reparametrizes_nothing_is_refused():
-    with pytest.raises(TypeError, match="has not reparametrized the convolution"):
+    with pytest.raises(TypeError, match="has not reparametrized the layer"):
         Norm(GroupNorm, weight=lambda module: module).reparametrize(nn.Conv2d(3, 8, 3))
