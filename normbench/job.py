@@ -52,6 +52,7 @@ class Recipe:
         code: a digest of all code that runs depend on; checkpoints of other code are not used.
         limit: how many images of each split to use; None: all. For benchmarks.
         interactive: parts that other processes cannot import (``interactive.pack``).
+        graphs: whether steps may be replayed from CUDA graphs, which know no Python.
     """
 
     source: Mapping[str, Any]
@@ -62,6 +63,7 @@ class Recipe:
     code: str = ""
     limit: int | None = None
     interactive: bytes = b""
+    graphs: bool = True
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,8 @@ def resolve(
     config["data"] = checked(config["data"])
     grid = Grid.of(config["grid"]) if "grid" in config else Grid((), (), ())
     # before data are opened, as that may take long
-    layers = try_parts(outcome_settings(config, precision), min(grid.batch_size, default=2))
+    tried = try_parts(outcome_settings(config, precision), min(grid.batch_size, default=2))
+    layers = tried.layers
     data = datasets.open(config["data"], device)
     settings = outcome_settings(config, precision, data.identity)
     tuned = None
@@ -179,6 +182,14 @@ def resolve(
     if layers.replaced or layers.others:
         model, norm = settings["model"]["name"], settings["norm"]["name"]
         print(f"normbench: model={model}: {layers.summary(norm)}", file=sys.stderr)
+    if tried.hidden:
+        print(
+            f"normbench: norm={settings['norm']['name']}: the layer changes "
+            f"{', '.join(tried.hidden)} as it is used, which is no buffer (register_buffer): its "
+            "runs keep no checkpoints, and on a GPU do without graphs",
+            file=sys.stderr,
+        )
+        config["train"]["checkpoint"] = "never"
 
     results = Path(config["results"]["dir"])
     store = RecordStore(results)
@@ -205,6 +216,7 @@ def resolve(
             checkpoint_always=checkpoint == "always",
             code=code_digest(outside),
             interactive=pack(targets(settings)),
+            graphs=not tried.hidden,
         ),
         lanes=lanes,
         adaptive=config["engine"]["lanes"] == "auto",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,26 @@ IMAGES = 4  # at most, however large a batch is
 CLASSES, STEPS = 10, 100  # what data and runs have is not known yet
 
 
-def try_parts(settings: Settings, batch_size: int) -> NormLayers:
+@dataclass(frozen=True)
+class Tried:
+    """What a step showed.
+
+    Attributes:
+        layers: the norm layers of the network.
+        hidden: attributes of a norm layer, as ``MyNorm.calls``, that change as it is used and that
+            PyTorch knows nothing of: neither parameters nor buffers.
+    """
+
+    layers: NormLayers
+    hidden: tuple[str, ...]
+
+
+def try_parts(settings: Settings, batch_size: int) -> Tried:
     """Build every part and take a step, on the CPU, in full precision.
 
     Args:
         settings: of the runs.
         batch_size: the smallest that will be trained with.
-
-    Returns:
-        The norm layers of the network.
 
     Raises:
         UserError: naming the part, for one that cannot be built, does not fit the others, or
@@ -47,14 +59,22 @@ def try_parts(settings: Settings, batch_size: int) -> NormLayers:
         images = images.to(memory_format=torch.channels_last)
         network = network.to(memory_format=torch.channels_last)
         with watched(f"norm={name}", layers.found), explained(what):
+            known = dict(network.named_parameters())
             logits = network(images)
+            _check_parameters(f"norm={name}", network, known)
             _check_logits(what, logits, (len(images), CLASSES))
             F.cross_entropy(logits, torch.zeros(len(images), dtype=torch.int64)).backward()
+            _check_gradients(f"norm={name}", layers.found)
         with explained(f"optimizer={settings['optimizer']['name']}"):
             optimizer.step()
         with watched(f"norm={name}", layers.found), explained(what), torch.no_grad():
+            before = _python_state(layers.found)  # now that what is kept for later is there
+            network(images)
+            after = _python_state(layers.found)
             network.eval()(images)
-    return layers
+    changed = [path for path, value in after.items() if not _same(before.get(path), value)]
+    _check_shared(f"norm={name}", changed)
+    return Tried(layers, tuple(sorted({path for path, _ in changed})))
 
 
 def check_probe(settings: Settings, num_classes: int, steps: Iterable[int]) -> None:
@@ -88,6 +108,67 @@ def _check_logits(what: str, logits: Any, shape: tuple[int, int]) -> None:
         raise UserError(f"{what}: the network returns {got} for {shape[0]} images, not {shape}")
 
 
+def _check_parameters(what: str, network: nn.Module, known: Mapping[str, nn.Parameter]) -> None:
+    for name, parameter in network.named_parameters():
+        if name not in known:
+            raise UserError(
+                f"{what}: {name} (of shape {tuple(parameter.shape)}) is made as the network is "
+                "used, when the optimizer has its parameters: make it in __init__"
+            )
+
+
+def _check_gradients(what: str, layers: list[nn.Module]) -> None:
+    for layer in layers:
+        for name, parameter in layer.named_parameters():
+            if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+                raise UserError(
+                    f"{what}: {type(layer).__name__} gives its {name} gradients that are not "
+                    "finite, of finite values"
+                )
+
+
+OF_MODULES = frozenset(vars(nn.Module()))
+
+
+Place = tuple[str, int | None]  # KIND.NAME, and the module's number, None for its class
+
+
+def _python_state(layers: list[nn.Module]) -> dict[Place, Any]:
+    """What layers and their classes hold besides parameters, buffers, modules and functions."""
+    modules = {module: None for layer in layers for module in layer.modules()}
+    state: dict[Place, Any] = {}
+    for number, module in enumerate(modules):
+        for kind in type(module).__mro__:
+            if kind.__module__.partition(".")[0] not in ("torch", "builtins"):
+                for name, value in vars(kind).items():
+                    if not (name.startswith("__") or callable(value)):
+                        state[f"{kind.__name__}.{name}", None] = _token(value)
+        for name, value in vars(module).items():
+            if name not in OF_MODULES:
+                state[f"{type(module).__name__}.{name}", number] = _token(value)
+    return state
+
+
+def _token(value: Any) -> Any:
+    """What tells a value from another one, and from itself after a change."""
+    return (value, value._version) if isinstance(value, Tensor) else repr(value)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return one[0] is other[0] and one[1] == other[1]
+    return type(one) is type(other) and bool(one == other)
+
+
+def _check_shared(what: str, changed: list[Place]) -> None:
+    for path, number in changed:
+        if number is None:
+            raise UserError(
+                f"{what}: {path} changes as the layer is used, and all of its layers in all runs "
+                f"share it: keep it in each layer, as self.{path.rpartition('.')[2]}"
+            )
+
+
 @contextmanager
 def watched(what: str, layers: list[nn.Module]) -> Iterator[None]:
     """Raise UserError for a layer that changes more than the values of what it is given."""
@@ -107,6 +188,25 @@ def watched(what: str, layers: list[nn.Module]) -> Iterator[None]:
                 )
         if torch.isfinite(x).all() and not torch.isfinite(output).all():
             raise UserError(f"{what}: {kind} returns values that are not finite, of finite ones")
+        if torch.is_grad_enabled() and x.requires_grad:
+            if not output.requires_grad:
+                raise UserError(f"{what}: {kind} lets no gradient through to the layers below it")
+            look_back(kind, x, output)
+
+    def look_back(kind: str, x: Tensor, output: Tensor) -> None:
+        given: list[bool] = []
+
+        def given_gradient(gradient: Tensor) -> None:
+            given.append(bool(torch.isfinite(gradient).all()))
+
+        def gradient_below(gradient: Tensor) -> None:
+            if all(given) and not torch.isfinite(gradient).all():
+                raise UserError(
+                    f"{what}: {kind} gives gradients that are not finite, of finite values"
+                )
+
+        output.register_hook(given_gradient)
+        x.register_hook(gradient_below)
 
     hooks = [layer.register_forward_hook(look) for layer in layers]
     try:
@@ -123,6 +223,8 @@ def explained(what: str) -> Iterator[None]:
         yield
     except UserError:
         raise
+    except SystemExit as error:
+        raise UserError(f"{what}: it ends the program (exit code {error.code})") from error
     except Exception as error:
         kind, said = type(error).__name__, str(error).strip()
         line = f"{kind}: {first_line(error)}" if said else kind

@@ -16,7 +16,8 @@ from normbench.engine.cuda import Cuda, Stream
 from normbench.engine.cuda_lanes import MOST_LANES, CudaLanes
 from normbench.engine.lanes import Lanes, ProcessLanes
 from normbench.engine.memory import keep_freed_memory
-from normbench.engine.training import Result, finish, train
+from normbench.engine.training import Result, Training, finish, train
+from normbench.engine.training import run as train_steps
 from normbench.grid import Run
 from normbench.interactive import unpack
 from normbench.job import Recipe
@@ -63,6 +64,9 @@ def make_lanes(recipe: Recipe, data: Dataset, lanes: int, adaptive: bool) -> Lan
         if probe := run.settings.get("probe"):
             return (yield from make_probe(probe).measure(plan, data, device))
         checkpoint = checkpoint_of(run, recipe, data)
+        if not recipe.graphs:
+            yield 0
+            return (yield from train_steps(Training(plan, data, device), checkpoint))
         return (yield from run_in_stream(plan, data, device, stream, note, checkpoint))
 
     return CudaLanes(begin, _cuda(), lanes, share_of_device if adaptive else None)
