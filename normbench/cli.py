@@ -7,7 +7,7 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -35,12 +35,16 @@ def main() -> NoReturn:
         from normbench.explain import nearest
 
         _wrong(f"unknown command {command!r}{nearest(command, commands.COMMANDS)}")
+    words = arguments[1:]
+    dry_run = DRY_RUN in words and hasattr(commands.load(command), "prepare")
+    if dry_run:
+        words = [word for word in words if word != DRY_RUN]
     # argparse, which Hydra reads flags with, wants settings in one piece: flags may stand anywhere
-    typed = sorted(_settings(command, arguments[1:]), key=_is_setting)
+    typed = sorted(_settings(command, words), key=_is_setting)
     sys.argv = [f"normbench {command}", *typed]
     # Hydra's, of flags; its own way takes ten lines
     setattr(argparse.ArgumentParser, "error", _refuse)  # noqa: B010 (types forbid assigning it)
-    _run(command)
+    _run(command, dry_run)
     sys.exit(0)
 
 
@@ -68,9 +72,25 @@ def _is_setting(word: str) -> bool:
     return word.startswith("~") or ("=" in word and not word.startswith("-"))
 
 
+DRY_RUN = "--dry-run"  # the one flag that is not Hydra's
+VALUED = re.compile(r"--(config-(dir|name|path)|package|info|cfg)|-(cd|cn|cp|p|i|c)")
+
+
 def _settings(command: str, words: list[str]) -> list[str]:
-    """What was typed, with a bare word as the setting that the command has for one."""
-    setting = getattr(commands.load(command), "WORD", None)
+    """What was typed, with bare words as the setting that the command has for one, or for many."""
+    module = commands.load(command)
+    words = [_as_list(word, getattr(module, "LISTS", {})) for word in words]
+    if many := getattr(module, "WORDS", None):
+        from normbench.typed import text
+
+        bare = [
+            word
+            for before, word in zip(["", *words], words, strict=False)
+            if not (_is_setting(word) or word.startswith("-") or VALUED.fullmatch(before))
+        ]
+        rest = [word for word in words if word not in bare]
+        return [*rest, f"{many}={text(bare)}"] if bare else rest
+    setting = getattr(module, "WORD", None)
     if setting is None:
         return words
     bare = [word for word in words if re.fullmatch(r"[\w*?][\w*?/.-]*", word)]
@@ -79,7 +99,15 @@ def _settings(command: str, words: list[str]) -> list[str]:
     return [f"{setting}={word}" if word in bare else word for word in words]
 
 
-def _run(command: str) -> None:
+def _as_list(word: str, lists: Mapping[str, str]) -> str:
+    """``norm=a,b`` as the list that the command has it for, under the name that it has there."""
+    name, _, value = word.partition("=")
+    if name not in lists or not value:
+        return word
+    return f"{lists[name]}={value if value.startswith('[') or value == 'null' else f'[{value}]'}"
+
+
+def _run(command: str, dry_run: bool) -> None:
     """Run a command as a Hydra application and turn what goes wrong into a line and a code."""
     from normbench.errors import RunFailed, UserError
     from normbench.explain import explain
@@ -90,7 +118,7 @@ def _run(command: str) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands exceptions on instead of printing them
     interruption.install()
     try:
-        _hydra_application(command)()
+        _hydra_application(command, dry_run)()
     except KeyboardInterrupt:
         interruption.leave()
     except BrokenPipeError:
@@ -115,7 +143,7 @@ def _nobody_reads() -> NoReturn:
     sys.exit(0)
 
 
-def _hydra_application(command: str) -> Callable[[], Any]:
+def _hydra_application(command: str, dry_run: bool = False) -> Callable[[], Any]:
     import hydra
 
     from normbench.places import config_folder
@@ -125,7 +153,7 @@ def _hydra_application(command: str) -> Callable[[], Any]:
     if trains:
         from normbench.runs import sweep
 
-        sweep.register(module)
+        sweep.register(module, _described if dry_run else None)
     errors: list[Exception] = []
     folder = os.getcwd()
 
@@ -155,6 +183,12 @@ def _hydra_application(command: str) -> Callable[[], Any]:
             raise errors[0]
 
     return run
+
+
+def _described(jobs: Any, datasets: Any) -> str:
+    from normbench.report.plan import describe
+
+    return describe(jobs, datasets)
 
 
 def register(command: str) -> ModuleType:
@@ -188,6 +222,8 @@ def _help(command: str, module: ModuleType) -> str:
         text += f"{details.strip()}\n\n"
     if any(field.name == "data" for field in dataclasses.fields(module.Config)):
         text += "== Choices (group=option) ==\n$APP_CONFIG_GROUPS\n"
+    if hasattr(module, "prepare"):
+        text += f"{DRY_RUN} says what would be trained, and trains and writes nothing.\n\n"
     return text + "== Settings (override with key=value) ==\n$CONFIG\n== Flags ==\n$FLAGS_HELP\n"
 
 
