@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -201,11 +201,25 @@ class LayerMaker:
         self.__name__ = getattr(_kind(layer), "__name__", type(layer).__name__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> nn.Module:
-        module = self.layer(*args, **kwargs)
+        try:
+            module = self.layer(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{first_line(error)}{self._remedy(args, kwargs)}") from error
         if not isinstance(module, nn.Module):
             raise TypeError(f"the layer is a {type(module).__name__}, no torch.nn.Module")
         self.made.append(module)
         return module
+
+    def _remedy(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        """What to do about arguments that do not fit, if they do not."""
+        try:
+            inspect.signature(self.layer).bind(*args, **kwargs)
+        except (TypeError, ValueError):
+            return (
+                ": a layer is made of the number of channels, its first argument, and of settings, "
+                "which are written +norm.layer.NAME=VALUE"
+            )
+        return ""
 
     def take(self) -> list[nn.Module]:
         """What was made so far; forgotten here, as a model may keep its maker."""
