@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from normbench.analysis.cells import Results
 from normbench.analysis.comparison import not_comparable
@@ -10,10 +10,18 @@ from normbench.analysis.reference import DECIMALS, GUESSING, RUNS, article_cells
 from normbench.claims import CLAIMS
 from normbench.claims.claim import Claim
 from normbench.claims.evidence import ArticleEvidence, Evidence
-from normbench.claims.rules import NOT_MEASURED, UNDECIDED, Judgement, Part
+from normbench.claims.rules import (
+    CONTRADICTED,
+    NOT_MEASURED,
+    SUPPORTED,
+    UNDECIDED,
+    Judgement,
+    Part,
+)
 from normbench.drawing.captions import looked_at
 from normbench.drawing.text import filled, table
 from normbench.report.parts import measured_number, range_of
+from normbench.report.studies import TEXTS, Studied, of_studies, verdicts_by_text
 
 LATE = "†"  # marks a rule that was written when the numbers were known
 HOW = (
@@ -42,18 +50,21 @@ OF_THE_ARTICLE = (
 )
 
 
-def markdown(results: Results, probes: Mapping[str, Results]) -> str:
+def markdown(
+    results: Results, probes: Mapping[str, Results], studied: Sequence[Studied] = ()
+) -> str:
     """Every claim with its verdict for each model, and what that follows from.
 
     Args:
         results: of the article's grid.
         probes: what each probe measured.
+        studied: what the studies came to.
     """
     models = list(dict.fromkeys(model for model, *_ in results.cells))
     evidence = {model: Evidence.of(results, model, probes) for model in models}
     article = _article(results, models)
     measured = [m for m in models if any(m in of.records for of in (results, *probes.values()))]
-    parts = ["# The articles' claims", *looked_at(results)]
+    parts = ["# The articles' claims", _summary(evidence, studied), *looked_at(results)]
     parts.append(_at_a_glance(evidence, article))
     parts += map(filled, HOW)
     parts += [filled(OF_THE_ARTICLE)] if article else []
@@ -69,7 +80,23 @@ def markdown(results: Results, probes: Mapping[str, Results]) -> str:
         for model in measured:
             theirs = claim.judge(article[model]) if model in article else None
             parts += _evidence(model, claim.judge(evidence[model]), theirs)
+    parts += of_studies(studied)
     return "\n\n".join(parts) + "\n"
+
+
+def _summary(evidence: Mapping[str, Evidence], studied: Sequence[Studied]) -> str:
+    """How many claims are supported, and how many are not: one screen."""
+    judged = {
+        f"the article's grid and probes, {model}": [claim.judge(of).verdict for claim in CLAIMS]
+        for model, of in evidence.items()
+    }
+    judged |= {f"studies of {TEXTS[text]}": of for text, of in verdicts_by_text(studied).items()}
+    verdicts = SUPPORTED, CONTRADICTED, UNDECIDED, NOT_MEASURED
+    rows = [
+        [what, *(str(of.count(verdict)) for verdict in verdicts), str(len(of))]
+        for what, of in judged.items()
+    ]
+    return table(rows, ["claims", *verdicts, "all"], "lrrrrr")
 
 
 def _article(results: Results, models: Iterable[str]) -> dict[str, ArticleEvidence]:

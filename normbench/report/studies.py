@@ -22,7 +22,7 @@ from normbench.drawing import style
 from normbench.drawing.text import filled, table
 from normbench.report.parts import measured_number, range_of
 from normbench.store.files import write_atomically
-from normbench.studies import Study
+from normbench.studies import Study, load_study, study_names
 from normbench.studies.found import Found
 
 if TYPE_CHECKING:
@@ -30,6 +30,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Verdict = tuple[StudyClaim, Judgement]
+Studied = tuple[Found, list[Verdict]]  # what there is of a study, and what its claims come to
+
+TEXTS = {
+    "A": "A, the article on replacing BatchNorm",
+    "B": "B, the guide in three levels",
+    "C": "C, the report on two papers of 2018",
+    "D": "D, the course page with demonstrations",
+}
 
 COLORS = {SUPPORTED: "#009e73", CONTRADICTED: "#d55e00", UNDECIDED: "#999999"}
 HEIGHT = 0.42  # of a part's row in a figure, in inches
@@ -38,6 +46,54 @@ HEIGHT = 0.42  # of a part's row in a figure, in inches
 def verdicts(found: Found) -> list[Verdict]:
     """Every claim of a study, judged by what there is."""
     return [(claim, claim.judge(found)) for claim in claims_of(found.study.name)]
+
+
+def studied(results: Path) -> list[Studied]:
+    """All studies, judged by what there is of them."""
+    found = [Found.of(load_study(name), results) for name in study_names()]
+    return [(of, verdicts(of)) for of in found]
+
+
+def verdicts_by_text(studied: Sequence[Studied]) -> dict[str, list[str]]:
+    """Source text -> the verdicts of the claims that it makes, study by study."""
+    return {
+        text: [
+            judgement.verdict
+            for _, judged in studied
+            for claim, judgement in judged
+            if text in claim.texts
+        ]
+        for text in TEXTS
+        if studied
+    }
+
+
+def of_studies(studied: Sequence[Studied]) -> Iterable[str]:
+    """Markdown: a table of each source text's claims, then the evidence, study by study."""
+    if not studied:
+        return
+    yield "# What the studies decide"
+    yield filled(
+        "Each study is an experiment of its own (normbench study lists them). A claim stands in "
+        "the table of every text that makes it, and once below."
+    )
+    for text, name in TEXTS.items():
+        rows = [
+            [claim.title, found.study.name, judgement.verdict]
+            for found, judged in studied
+            for claim, judgement in judged
+            if text in claim.texts
+        ]
+        yield f"## Text {name}"
+        yield table(rows, ["claim", "study", "verdict"], "lll")
+    for found, judged in studied:
+        study = found.study
+        yield f"## Study {study.number}. {study.title}"
+        if study.reduced:
+            yield filled(f"Smaller than its source: {study.reduced}")
+        yield filled(f"{study.runs - found.missing} of {study.runs} runs: {study.source}")
+        for claim, judgement in judged:
+            yield from of_claim(claim, judgement, "###")
 
 
 def listed(studies: Sequence[Study], results: Path) -> str:
