@@ -17,7 +17,7 @@ class FilterResponseNorm(ChannelwiseLayer):
     in training and evaluation alike. It takes the place of a norm and of its ReLU. The threshold is
     learned, as nothing is centered and 0 would be no place to cut at; it starts at 0. On maps of a
     single value y is its sign, unless eps is learned: one number for all channels,
-    1e-6 + |learned|. The paper warms the learning rate up.
+    1e-6 and the absolute value of what is learned. The paper warms the learning rate up.
 
     timm's FilterResponseNormTlu2d squares fp16 in fp16, which overflows from 256 on.
 
