@@ -40,6 +40,7 @@ SPREAD = of_gradients("spread")
 
 @CLAIMS.claim(
     title="Steps along the gradient can be longer with BatchNorm",
+    texts="C",
     sentence="With BatchNorm the loss still falls after steps along the gradient that are longer "
     "than those after which it grows without.",
     source="Bjorck et al. 2018, section 3, as the articles retell it.",
@@ -54,6 +55,7 @@ def batchnorm_allows_longer_steps(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="The loss is closer to convex with BatchNorm",
+    texts="A",
     sentence="With BatchNorm the loss curves down less, measured by how much it curves up, than "
     "without a norm.",
     source="The articles' remark that the landscape is less non-convex with normalization; "
@@ -68,6 +70,7 @@ def batchnorm_makes_the_loss_more_convex(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="Gradients of all layers are more alike with BatchNorm",
+    texts="A",
     sentence="With BatchNorm the gradients of all convolutions are of about one size; without a "
     "norm they are further apart.",
     source="The articles' figures of gradient norms without a norm and with BatchNorm.",
@@ -81,6 +84,7 @@ def batchnorm_makes_gradients_of_layers_alike(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="The last layer grows more with running than plain BatchNorm",
+    texts="A",
     sentence="With running BatchNorm the outputs of the last convolution grow while a network is "
     "trained, and more than with BatchNorm.",
     source="The articles' figures of activations with BatchNorm and with running BatchNorm.",

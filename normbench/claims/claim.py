@@ -25,6 +25,7 @@ class Claim:
         judge: the rule; decides for one model.
         stricter: what the rule asks for that the sentence does not say; empty where it is no more.
         written_afterwards: whether the rule was written when the numbers were known.
+        texts: letters of the source texts that say so, as studies have them.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Claim:
     judge: Judge
     stricter: str = ""
     written_afterwards: bool = False
+    texts: str = ""
 
 
 class Claims(list[Claim]):

@@ -51,6 +51,7 @@ STEP_TIME = Quantity("time of a training step", "overhead", _time_of_a_step)
 
 @CLAIMS.claim(
     title="Covariate shift: not smaller with BatchNorm",
+    texts="BC",
     sentence="BatchNorm does not work by reducing internal covariate shift: what updating the "
     "earlier layers does to a layer's gradient is with BatchNorm no less than without.",
     source="Santurkar et al. 2018, section 2.2, as the articles retell it.",
@@ -72,6 +73,7 @@ def covariate_shift_is_not_smaller_with_batchnorm(evidence: Evidence) -> Judgeme
 
 @CLAIMS.claim(
     title="BatchNorm makes the landscape of the loss smoother",
+    texts="BC",
     sentence="With BatchNorm the loss and its gradient change less along the gradient, and the "
     "loss is less curved.",
     source="Santurkar et al. 2018, section 3, as the articles retell it.",
@@ -89,6 +91,7 @@ def batchnorm_smooths_the_landscape(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="BatchNorm allows learning rates 10 times as high and more",
+    texts="C",
     sentence="With BatchNorm a network still trains at learning rates that are ten and more times "
     "the highest ones without.",
     source="Bjorck et al. 2018, section 3, as the articles retell it.",
@@ -137,6 +140,7 @@ def _highest_rate(tried: dict[tuple[int, float], Record]) -> Sample | None:
 
 @CLAIMS.claim(
     title="BatchNorm costs 10 to 15% of the time",
+    texts="D",
     sentence="A training step takes 10 to 15% longer with BatchNorm than without. That is as much "
     "about a network and its hardware as about the norm: judged is what it costs here.",
     source="The articles' remark on what normalization costs.",

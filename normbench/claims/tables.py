@@ -39,6 +39,7 @@ CLAIMS = Claims()  # numbered in this order
 
 @CLAIMS.claim(
     title="BatchNorm beats no norm at batch size 128, most at lr 0.01",
+    texts="A",
     sentence="With large batches BatchNorm makes a network more accurate than one without any "
     "norm, and the more so at the higher learning rate.",
     source="The article's tables of no norm and of BatchNorm, and its discussion of large batches.",
@@ -57,6 +58,7 @@ def batchnorm_beats_none_at_128(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="BatchNorm loses its advantage at batch size 2",
+    texts="A",
     sentence="What BatchNorm has over no norm is gone when statistics come from two images.",
     source="The article's tables of no norm and of BatchNorm, and its discussion of small batches.",
     measured="The difference in accuracy between none and batchnorm at batch size 2, and how much "
@@ -78,6 +80,7 @@ def batchnorm_loses_its_advantage_at_2(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="A larger eps helps BatchNorm at batch size 2",
+    texts="A",
     sentence="Where the variance comes from two images, a larger constant added to it makes "
     "BatchNorm more accurate.",
     source="The article's discussion of small variances, and its table of BatchNorm with a larger "
@@ -93,6 +96,7 @@ def larger_eps_helps_batchnorm_at_2(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="Running BatchNorm works at batch size 2, falls short at 128",
+    texts="A",
     sentence="Normalizing by running statistics makes small batches work, but loses to BatchNorm "
     "with large ones, and in some cells to a mere larger eps.",
     source="The article's table of running BatchNorm, and its discussion of it.",
@@ -120,6 +124,7 @@ def running_batchnorm_works_at_2_only(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="LayerNorm, GroupNorm: below BatchNorm at 128, above it at 2",
+    texts="A",
     sentence="Norms that do without the batch are less accurate than BatchNorm with large batches "
     "and more accurate with small ones.",
     source="The article's tables of LayerNorm and GroupNorm, beside that of BatchNorm.",
@@ -139,6 +144,7 @@ def batch_free_norms_lose_at_128_and_win_at_2(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="GroupNorm is at least as good as LayerNorm",
+    texts="A",
     sentence="Normalizing groups of channels is at least as good as normalizing all at once.",
     source="The article's tables of LayerNorm and GroupNorm, and its discussion of the two.",
     measured="The difference in accuracy between groupnorm and layernorm in every cell.",
@@ -150,6 +156,7 @@ def groupnorm_matches_layernorm(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="WS with BCN is best at batch size 2, matches BatchNorm at 128",
+    texts="A",
     sentence="Weight standardization with batch-channel normalization is the most accurate of all "
     "with small batches, and as accurate as BatchNorm where that is at its best.",
     source="The article's table of weight standardization with batch-channel normalization, and "
@@ -173,6 +180,7 @@ def ws_bcn_is_best_at_2_and_matches_at_128(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="Norms allow a higher learning rate",
+    texts="A",
     sentence="With BatchNorm a network gains more from a higher learning rate than without.",
     source="The article's discussion of why normalization helps, and its tables of no norm and of "
     "BatchNorm.",
@@ -186,6 +194,7 @@ def norms_allow_a_higher_learning_rate(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="Small batches cost about 5 times the wall time",
+    texts="A",
     sentence="Training with batches of 2 takes about 5 times as long as with batches of 128. That "
     "is as much about a tool and its hardware as about batches: judged is what it costs here.",
     source="The article's remark on how long its runs took.",
@@ -217,6 +226,7 @@ def small_batches_cost_five_times_the_time(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="Results are stable over 3 runs",
+    texts="A",
     sentence="Three runs of a cell come to nearly the same accuracy.",
     source="The standard deviations in the article's tables, and its discussion of them.",
     measured="The sample standard deviation of accuracy over the runs of each cell.",

@@ -43,6 +43,7 @@ GROWTH = Quantity("growth", "activations", _growth_of_the_last)
 
 @CLAIMS.claim(
     title="Gradients are steadier with BatchNorm than without",
+    texts="A",
     sentence="Without a norm the gradients of the convolutions drop at the start, rise afterwards "
     "and spike from step to step; with BatchNorm they do so less.",
     source="The articles' figures of gradient norms without a norm and with BatchNorm.",
@@ -60,6 +61,7 @@ def gradients_are_steadier_with_batchnorm(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="Running BatchNorm: BatchNorm's gradients, worse training",
+    texts="A",
     sentence="The gradient norms of running BatchNorm look like those of BatchNorm, although it "
     "trains worse: gradient norms alone do not tell how well a network trains.",
     source="The articles' figure of gradient norms with running BatchNorm, and its discussion.",
@@ -80,6 +82,7 @@ def running_batchnorm_has_batchnorm_gradients_but_trains_worse(evidence: Evidenc
 
 @CLAIMS.claim(
     title="Gradients through statistics matter more than scale and shift",
+    texts="A",
     sentence="What BatchNorm owes to differentiating through its mean and variance is more than "
     "what it owes to its trained scale and shift.",
     source="The articles' experiments with BatchNorm taken apart.",
@@ -97,6 +100,7 @@ def gradients_through_statistics_matter_more_than_affine(evidence: Evidence) -> 
 
 @CLAIMS.claim(
     title="Activations of the last layer grow without a norm",
+    texts="A",
     sentence="Without a norm the outputs of the last convolution grow while a network is trained; "
     "with BatchNorm they do so less.",
     source="The articles' figures of activations without a norm and with BatchNorm.",
@@ -115,6 +119,7 @@ def activations_grow_without_a_norm(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="WS gradients: a peak at the start, then level",
+    texts="A",
     sentence="With weight standardization gradients are largest at the very start, and then keep "
     "to a level as they do not without a norm.",
     source="The articles' figures of gradient norms with weight standardization.",
@@ -136,6 +141,7 @@ def ws_gradients_peak_then_level(evidence: Evidence) -> Judgement:
 
 @CLAIMS.claim(
     title="Noise after BatchNorm does not undo its benefit",
+    texts="BC",
     sentence="Disturbing what comes out of BatchNorm at random, anew at every step, leaves most of "
     "its benefit, although distributions are then anything but stable.",
     source="Santurkar et al. 2018, section 2.1, as the articles retell it.",

@@ -34,18 +34,30 @@ def draw_figures(results: Path, probe: str, drawer: type[Probe]) -> dict[Path, s
     Returns:
         Stem of the files (without .png, .svg, .md) -> what the figure shows, as markdown.
     """
-
-    def shared(record: Record) -> Settings:
-        fields = (field for field in ("batch_size", "lr") if field not in drawer.together)
-        return protocol_of(record) | {field: record[field] for field in fields}
-
     drawn = {}
-    for stem, records, _ in _files(results, probe, read_probe(results, probe), shared):
+    for stem, records, _ in probe_figures(results, probe, drawer):
         save(drawer.draw(records), stem)
         drawn[stem] = drawer.summarize(records)
         if drawn[stem]:
             write_atomically(stem.with_name(f"{stem.name}.md"), drawn[stem])
     return drawn
+
+
+def probe_figures(
+    results: Path, probe: str, drawer: type[Probe]
+) -> Iterator[tuple[Path, list[Record], str]]:
+    """The records of each figure of a probe, as ``draw_figures`` has them.
+
+    Yields:
+        Stem of the files, records, and in words how their settings differ from those of other
+        figures that would have the same name.
+    """
+
+    def shared(record: Record) -> Settings:
+        fields = (field for field in ("batch_size", "lr") if field not in drawer.together)
+        return protocol_of(record) | {field: record[field] for field in fields}
+
+    yield from _files(results, probe, read_probe(results, probe), shared)
 
 
 def draw_outcomes(results: Path) -> list[Path]:

@@ -1,0 +1,496 @@
+"""What probes measured, as charts: those of normbench's own as their figures have them, and of any
+other probe whatever numbers its records hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from normbench.analysis.averages import array, geometric_mean, highest, lowest, mean, stack
+from normbench.analysis.groups import by_norm
+from normbench.analysis.welch import Sample
+from normbench.drawing.captions import protocol_line
+from normbench.drawing.layers import layer_groups, layer_names
+from normbench.errors import UserError
+from normbench.probes import Probe
+from normbench.probes.ablation import KINDS, Ablation, shares
+from normbench.probes.activations import Activations
+from normbench.probes.covariate_shift import CovariateShift
+from normbench.probes.curves import LABELS, Curves, finished
+from normbench.probes.gradients import SMOOTHING, Gradients, running_median
+from normbench.probes.hessian import Hessian, Spectra
+from normbench.probes.known import known_probe
+from normbench.probes.landscape import Landscape, Lines
+from normbench.probes.learning_rate_range import LearningRateRange
+from normbench.probes.overhead import TITLES, Overhead, overhead
+from normbench.probes.step_size import HIGHEST, StepSize, first_worse_of_seeds, relative_losses
+from normbench.report.figures import probe_figures
+from normbench.report.page.charts import Axis, Chart, Dot, Line, Panel, Range
+from normbench.store.probe_records import stored_probes
+from normbench.store.records import Record
+
+STEP = Axis("training step")
+GEOMETRIC = "geometric mean, and one geometric standard deviation over seeds to either side"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a probe measured under one protocol.
+
+    Attributes:
+        id: no other has it.
+        probe: its name.
+        title: what the probe's class says of itself, in a line.
+        about: what the records have in common.
+        charts: of the numbers.
+        summary: the numbers in short, as markdown; empty where the probe has none.
+        figure: the same as a picture, in the results folder.
+        norms: that were measured.
+        records: all of them.
+        command: that measures it.
+    """
+
+    id: str
+    probe: str
+    title: str
+    about: str
+    charts: list[Chart]
+    summary: str
+    figure: str
+    norms: list[str]
+    records: list[Record]
+    command: str
+
+
+def measured(results: Path, below: str = "") -> list[Measured]:
+    """Everything that probes measured in a results folder.
+
+    Args:
+        results: the folder.
+        below: the folder in relation to the page; for ids and links.
+    """
+    found = []
+    for name in stored_probes(results):
+        try:
+            kind: type[Probe] = known_probe(name)
+        except (UserError, ImportError):  # a probe of the user's, whose config or code is elsewhere
+            kind = Probe
+        for stem, records, label in probe_figures(results, name, kind):
+            what, _, of = (below + stem.name).partition(name)
+            found.append(
+                Measured(
+                    id=f"probe-{what}{name}{of}".replace("/", "-").replace(".", "_"),
+                    probe=name,
+                    title=_title(kind, name),
+                    about=f"{protocol_line(records)}{f'; {label}' if label else ''}",
+                    charts=[],
+                    summary=kind.summarize(records),
+                    figure=f"{below}figures/{stem.name}.png",
+                    norms=list(by_norm(records)),
+                    records=records,
+                    command=f"normbench probe probe={name}",
+                )
+            )
+            found[-1].charts.extend(_charts(kind, records, found[-1].id))
+    return found
+
+
+def _title(kind: type[Probe], name: str) -> str:
+    first = " ".join((kind.__doc__ or "").strip().partition("\n\n")[0].split())
+    return name.replace("_", " ") if kind is Probe else first.removesuffix(".")
+
+
+def _charts(kind: type[Probe], records: list[Record], name: str) -> Iterator[Chart]:
+    """The charts of the nearest class that has some, without empty ones."""
+    draw = next((CHARTS[base] for base in kind.__mro__ if base in CHARTS), of_any)
+    for place, chart in enumerate(draw(records)):
+        panels = [panel for panel in chart.panels if panel.marks]
+        if panels:
+            parts = {k: v for k, v in vars(chart).items() if k not in ("id", "panels", "norms")}
+            yield Chart(id=f"{name}-{place}", panels=panels, **parts)
+
+
+# Each gives the charts of one figure's records; ids are added.
+
+
+def of_curves(records: list[Record]) -> Iterator[Chart]:
+    norms = by_norm(finished(records))
+    panels = []
+    for part, title in LABELS.items():
+        lines = [
+            Line(norm, _longest(group), _stacked(group, part), norm)
+            for norm, group in norms.items()
+        ]
+        panels.append(Panel(title, lines, y=Axis(title, log=True if "loss" in part else None)))
+    yield Chart("", "How training goes", STEP, Axis(""), panels, free=True)
+
+
+def of_ablation(records: list[Record]) -> Iterator[Chart]:
+    yield from of_curves(records)
+    found = shares(records)
+    panels = [
+        Panel(
+            kind,
+            [
+                Dot(norm, 100 * middle, 100 * (middle - std), 100 * (middle + std))
+                for norm, kinds in found.items()
+                for middle, std in [kinds[kind]]
+            ],
+        )
+        for kind in KINDS
+    ]
+    yield Chart(
+        "",
+        "Shares of BatchNorm's improvement",
+        Axis("% of BatchNorm's improvement over no norm"),
+        Axis(""),
+        panels,
+        about="(none − norm) / (none − batchnorm), seed by seed: 0% is no norm, 100% all of "
+        "BatchNorm. Shares need not sum up.",
+        dots=True,
+    )
+
+
+def of_gradients(records: list[Record]) -> Iterator[Chart]:
+    panels = []
+    for norm, group in by_norm(records).items():
+        runs = stack([array(r["measured"]["norms"]).T for r in group])  # (seeds, steps, layers)
+        lines = []
+        for place, (label, which) in enumerate(layer_groups(group[0]).items()):
+            of_layer = geometric_mean(runs[:, :, which], axis=2)
+            lines.append(
+                Line(
+                    label,
+                    np.arange(1, runs.shape[1] + 1),
+                    of_layer,
+                    norm,
+                    (place, len(layer_groups(group[0]))),
+                    geometric=True,
+                    shown=np.exp(running_median(np.log(of_layer))),
+                )
+            )
+        panels.append(Panel(norm, lines, norm))
+    yield Chart(
+        "",
+        "Gradient norm of each layer's weight",
+        STEP,
+        Axis("gradient norm", log=True),
+        panels,
+        about=f"Means are of running medians over {SMOOTHING} steps; seeds are drawn as measured, "
+        "every step.",
+        spread=GEOMETRIC,
+    )
+
+
+def of_activations(records: list[Record]) -> Iterator[Chart]:
+    parts = (
+        ("std", "Standard deviation of each layer's output", Axis("standard deviation", log=True)),
+        ("mean", "Mean of each layer's output", Axis("mean")),
+    )
+    for part, title, axis in parts:
+        panels = []
+        for norm, group in by_norm(records).items():
+            runs = stack([array(r["measured"][part]).T for r in group])  # (seeds, looks, layers)
+            groups = layer_groups(group[0])
+            lines = [
+                Line(
+                    label, _longest(group), mean(runs[:, :, which], axis=2), norm, (i, len(groups))
+                )
+                for i, (label, which) in enumerate(groups.items())
+            ]
+            panels.append(Panel(norm, lines, norm))
+        yield Chart("", title, STEP, axis, panels, about="Before its norm, on the first batch.")
+
+
+def of_covariate_shift(records: list[Record]) -> Iterator[Chart]:
+    names = layer_names(records[0], before=1)
+    drawn = np.unique(np.linspace(0, len(names) - 1, 4).round().astype(int))
+    for part, title, axis, geometric in (
+        ("difference", "How far a layer's gradient moves", Axis("L2 difference", log=True), True),
+        ("cosine", "How far it turns", Axis("cosine"), False),
+    ):
+        panels = []
+        for layer in drawn:
+            lines = [
+                Line(
+                    norm, _longest(group), _stacked(group, part)[:, :, layer], norm,
+                    geometric=geometric,
+                )
+                for norm, group in by_norm(records).items()
+            ]  # fmt: skip
+            panels.append(Panel(names[layer], lines))
+        yield Chart(
+            "",
+            f"{title} when the layers before it are updated",
+            STEP,
+            axis,
+            panels,
+            about="No shift is a difference of 0 and a cosine of 1.",
+            spread=GEOMETRIC if geometric else "mean ± standard deviation over seeds",
+        )
+
+
+def of_hessian(records: list[Record]) -> Iterator[Chart]:
+    spectra = {norm: Spectra(group) for norm, group in by_norm(records).items()}
+    panels = []
+    for part, title, log in (
+        ("largest", "largest eigenvalue λmax", True),
+        ("ratio", "|λmin / λmax|", True),
+        ("trace", "trace", None),
+    ):
+        lines = [
+            Line(norm, of.at, getattr(of, part), norm, geometric=bool(log))
+            for norm, of in spectra.items()
+        ]
+        panels.append(Panel(title, lines, y=Axis(title, log=log)))
+    yield Chart("", "Curvature of the loss", STEP, Axis(""), panels, free=True)
+
+
+def of_landscape(records: list[Record]) -> Iterator[Chart]:
+    norms = {
+        norm: [Lines(r["measured"]) for r in group] for norm, group in by_norm(records).items()
+    }
+    sizes = records[0]["measured"]["step_sizes"]
+    for part, title, label in (
+        ("losses", "Loss along the gradient", "loss"),
+        ("gradient_changes", "Change of the gradient along it", "L2 distance"),
+    ):
+        panels = []
+        for norm, runs in norms.items():
+            found = stack([getattr(run, part) for run in runs])
+            low, high = (geometric_mean(end(found, axis=2), axis=0) for end in (lowest, highest))
+            at = max((run.at for run in runs), key=len)
+            panels.append(Panel(norm, [Range(norm, at, low, high, norm)], norm))
+        yield Chart(
+            "",
+            title,
+            STEP,
+            Axis(label, log=True),
+            panels,
+            about=f"From the lowest to the highest, after a step of {min(sizes):g} to "
+            f"{max(sizes):g} times the gradient; geometric means over seeds.",
+            spread="",
+        )
+    lines = [
+        Line(
+            norm, max((run.at for run in runs), key=len), stack([run.smoothness for run in runs]),
+            norm, geometric=True,
+        )
+        for norm, runs in norms.items()
+    ]  # fmt: skip
+    yield Chart(
+        "",
+        "Effective β-smoothness",
+        STEP,
+        Axis("β", log=True),
+        [Panel("", lines)],
+        about="The largest distance between gradients over the distance moved: lower is smoother.",
+        spread=GEOMETRIC,
+    )
+
+
+def of_learning_rates(records: list[Record]) -> Iterator[Chart]:
+    probe, first = records[0]["config"]["probe"], records[0]["measured"]
+    lines = []
+    for norm, group in by_norm(records).items():
+        rates, seeds = (sorted({r[field] for r in group}) for field in ("lr", "seed"))
+        loss = {(r["seed"], r["lr"]): r["measured"]["loss"] for r in group}
+        runs = array([[loss.get((seed, rate)) for rate in rates] for seed in seeds])
+        lines.append(Line(norm, rates, runs, norm))
+    yield Chart(
+        "",
+        "Training loss by learning rate",
+        Axis("learning rate", log=True),
+        Axis("training loss", log=False),
+        [Panel("", lines)],
+        about="Of the last tenth of the steps. A run trains if it ends below the lower level.",
+        levels=(
+            (first["guessing"], "guessing"),
+            (first["guessing"] - probe["margin"], "trains below"),
+        ),
+    )
+
+
+def of_step_sizes(records: list[Record]) -> Iterator[Chart]:
+    norms = by_norm(records)
+    at = relative_losses(next(iter(norms.values())))[0]
+    panels = []
+    for place in np.unique(np.linspace(0, len(at) - 1, 3).round().astype(int)):
+        lines = []
+        for norm, group in norms.items():
+            of_seeds = [relative_losses([record]) for record in group]
+            if all(len(steps) > place for steps, _, _ in of_seeds):
+                runs = np.stack([ratios[place] for _, _, ratios in of_seeds])
+                runs = np.where(runs <= HIGHEST, runs, np.nan)
+                lines.append(Line(norm, of_seeds[0][1], runs, norm, geometric=True))
+        panels.append(Panel(f"training step {at[place] + 1:g}", lines))
+    yield Chart(
+        "",
+        "Loss after one step along the gradient, over the loss before",
+        Axis("step size", log=True),
+        Axis("loss after / before", log=True),
+        panels,
+        about=f"Drawn up to {HIGHEST:g}.",
+        spread=GEOMETRIC,
+        levels=((1, "as before"),),
+    )
+    lines = [
+        Line(norm, steps + 1, worse, norm, geometric=True)
+        for norm, (steps, worse) in ((n, first_worse_of_seeds(g)) for n, g in norms.items())
+    ]
+    yield Chart(
+        "",
+        "Smallest step size that makes the loss larger",
+        Axis("training step", log=True),
+        Axis("step size", log=True),
+        [Panel("", lines)],
+        spread=GEOMETRIC,
+    )
+
+
+def of_overhead(records: list[Record]) -> Iterator[Chart]:
+    sizes = sorted({r["batch_size"] for r in records}, reverse=True)
+    reference = records[0]["config"]["probe"]["reference"]
+    panels = []
+    for part, title in TITLES.items():
+        for size in sizes:
+            dots = []
+            for norm, group in by_norm(records).items():
+                low, middle, high = overhead(group, size, part)
+                dots.append(Dot(norm, middle, low, high))
+            panels.append(Panel(f"{title}, batch size {size}", dots))
+    yield Chart(
+        "",
+        f"Cost of a norm, as a multiple of {reference}",
+        Axis(f"relative to {reference}", log=False),
+        Axis(""),
+        panels,
+        about="Measured in turns with the same network with "
+        f"{reference}: medians, and quartiles over rounds.",
+        spread="median and quartiles",
+        dots=True,
+        free=True,
+    )
+
+
+def of_any(records: list[Record]) -> Iterator[Chart]:
+    """Whatever numbers records hold: over what they hold as many of, or by themselves.
+
+    Lists as long as ``at``, or as another list of numbers that rise, are lines over it; those as
+    long as a list of names have a panel a name; single numbers have one each.
+    """
+    norms = by_norm(finished(records))
+    if not norms:
+        return
+    example = max((r["measured"] for r in finished(records)), key=lambda m: len(str(m)))
+    flat = dict(_flat(example))
+    names = {k: v for k, v in flat.items() if _all(v, str)}
+    axes = {k: v for k, v in flat.items() if _all(v, (int, float)) and _rises(v)}
+    axes = dict(sorted(axes.items(), key=lambda item: item[0] != "at"))
+    over: dict[str, list[Panel]] = {}
+    single: list[Panel] = []
+    for key, value in flat.items():
+        title = key.replace("_", " ")
+        if key in axes or key in names:
+            continue
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            single.append(Panel(title, _dots(norms, key)))
+        elif _numbers(value):
+            axis = next((k for k, v in axes.items() if len(v) == len(value)), None)
+            named = next((v for v in names.values() if len(v) == len(value)), None)
+            if axis:
+                lines = [
+                    Line(norm, _over(group, axis), _runs(group, key), norm)
+                    for norm, group in norms.items()
+                ]
+                over.setdefault(axis, []).append(Panel(title, lines, y=Axis(title, log=False)))
+            elif named:
+                single += [
+                    Panel(f"{title}, {name}", _dots(norms, key, place))
+                    for place, name in enumerate(named)
+                ]
+    for axis, panels in over.items():
+        label = "training step" if axis == "at" else axis.replace("_", " ")
+        yield Chart("", "As measured", Axis(label, log=False), Axis(""), panels, free=True)
+    if single:
+        yield Chart(
+            "", "Numbers of every norm", Axis("", log=False), Axis(""), single, dots=True, free=True
+        )
+
+
+CHARTS: dict[type[Probe], Callable[[list[Record]], Iterator[Chart]]] = {
+    Ablation: of_ablation,
+    Curves: of_curves,
+    Gradients: of_gradients,
+    Activations: of_activations,
+    CovariateShift: of_covariate_shift,
+    Hessian: of_hessian,
+    Landscape: of_landscape,
+    LearningRateRange: of_learning_rates,
+    StepSize: of_step_sizes,
+    Overhead: of_overhead,
+}
+
+
+def _longest(group: Sequence[Record]) -> list[float]:
+    """Where most was measured."""
+    return max((r["measured"]["at"] for r in group), key=len)
+
+
+def _stacked(group: Sequence[Record], part: str) -> np.ndarray:
+    """(seeds, T, …)"""
+    return stack([array(r["measured"][part]) for r in group])
+
+
+def _flat(measured: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in measured.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}: ")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _get(record: Record, key: str) -> Any:
+    return dict(_flat(record["measured"])).get(key)
+
+
+def _all(value: Any, kind: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) > 1
+        and all(isinstance(v, kind) and not isinstance(v, bool) for v in value)
+    )
+
+
+def _numbers(value: Any) -> bool:
+    """Whether it is a list of numbers, some of which may lack."""
+    return isinstance(value, list) and _all([0.0 if v is None else v for v in value], (int, float))
+
+
+def _rises(values: Iterable[float]) -> bool:
+    return bool((np.diff(np.array(list(values), dtype=float)) > 0).all())
+
+
+def _over(group: Sequence[Record], axis: str) -> list[float]:
+    found: list[float] = max((_get(r, axis) or [] for r in group), key=len)
+    return found
+
+
+def _runs(group: Sequence[Record], key: str) -> np.ndarray:
+    return stack([array(_get(r, key) or []) for r in group])
+
+
+def _dots(norms: dict[str, list[Record]], key: str, place: int | None = None) -> list[Dot]:
+    found = []
+    for norm, group in norms.items():
+        values = [
+            v if place is None or v is None else v[place] for r in group for v in [_get(r, key)]
+        ]
+        known = tuple(float(v) for v in values if v is not None)
+        dot = Dot.of(norm, Sample.of(known), runs=known)
+        found += [dot] if dot else []
+    return found
