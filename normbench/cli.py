@@ -79,6 +79,8 @@ VALUED = re.compile(r"--(config-(dir|name|path)|package|info|cfg)|-(cd|cn|cp|p|i
 def _settings(command: str, words: list[str]) -> list[str]:
     """What was typed, with bare words as the setting that the command has for one, or for many."""
     module = commands.load(command)
+    flags = getattr(module, "FLAGS", {})
+    words = [flags.get(word, word) for word in words]
     words = [_as_list(word, getattr(module, "LISTS", {})) for word in words]
     if many := getattr(module, "WORDS", None):
         from normbench.typed import text
