@@ -39,7 +39,7 @@ class Companions(WatchingProbe):
         steps: see WatchingProbe.
         sizes: of the batches.
         images: how many.
-        draws: how many.
+        draws: how many; a tenth of them in evaluation mode.
 
     Measures:
         sizes: of the batches.
@@ -106,7 +106,8 @@ class Companions(WatchingProbe):
 
         run.model.train(mode == "train")
         count = len(inputs) // size * size
-        classes = torch.full((self.draws, len(inputs)), -1, device=inputs.device)
+        draws = self.draws if mode == "train" else max(2, self.draws // 10)
+        classes = torch.full((draws, len(inputs)), -1, device=inputs.device)
         with torch.no_grad(), run.training.autocast():
             for draw in classes:
                 order = torch.randperm(len(inputs), generator=generator)[:count]
