@@ -10,6 +10,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from normbench.models.parts import (
+    ORDERS,
+    NormLayer,
+    Order,
+    check_choice,
+    make_activation,
+    make_dropout,
+    needs_bias,
+    ordered,
+)
+
 
 class MeanAndMaximum(nn.Module):
     """(N, C, H, W) -> (N, 2 C): each channel's mean, then each channel's maximum."""
@@ -26,14 +37,15 @@ POOLS: dict[str, Callable[[], nn.Module]] = {
 
 
 class CNN4(nn.Module):
-    """Convolutions that halve the sides, each with a norm and a ReLU, then a linear head.
+    """Convolutions that halve the sides, each with a norm and an activation, then a linear head.
 
     Args:
         norm_layer: number of channels -> layer, as in torchvision's models.
         num_classes: width of the output.
         widths: output channels of each convolution.
         kernel_size: an odd number of pixels, or one for each convolution.
-        order: whether the norm stands after the ReLU (``relu_norm``) or before it (``norm_relu``).
+        order: whether the norm stands after the activation (``relu_norm``) or before it
+            (``norm_relu``).
         downsampling: by the convolution's ``stride`` or by a ``max_pool`` after the block.
         conv_bias: whether convolutions have a bias; ``auto``: where the norm has no parameters.
         head: ``average`` pools each channel to its mean, ``concat`` to its mean and its maximum,
@@ -41,6 +53,8 @@ class CNN4(nn.Module):
         init: ``kaiming`` (He et al. 2015: normal, fan in, biases 0) or PyTorch's ``default``.
         image_size: side of the images in pixels; only ``flatten`` needs it, for the head's width.
         in_channels: of the images.
+        activation: relu, sigmoid, tanh, selu or gelu.
+        dropout: share of the head's inputs that training drops.
 
     Shapes: images (N, in_channels, H, W) -> logits (N, num_classes).
 
@@ -50,17 +64,19 @@ class CNN4(nn.Module):
 
     def __init__(
         self,
-        norm_layer: Callable[[int], nn.Module],
+        norm_layer: NormLayer,
         num_classes: int = 10,
         widths: Sequence[int] = (16, 32, 64, 128),
         kernel_size: int | Sequence[int] = 3,
-        order: Literal["relu_norm", "norm_relu"] = "relu_norm",
+        order: Order = "relu_norm",
         downsampling: Literal["stride", "max_pool"] = "stride",
         conv_bias: bool | Literal["auto"] = "auto",
         head: Literal["average", "concat", "flatten"] = "average",
         init: Literal["kaiming", "default"] = "kaiming",
         image_size: int = 48,
         in_channels: int = 3,
+        activation: str = "relu",
+        dropout: float = 0.0,
     ):
         super().__init__()
         if not widths or min(widths) < 1:
@@ -71,23 +87,21 @@ class CNN4(nn.Module):
                 f"kernel_size {kernel_size} must be odd, one for all or for each width"
             )
         for name, value, choices in (
-            ("order", order, ("relu_norm", "norm_relu")),
+            ("order", order, ORDERS),
             ("downsampling", downsampling, ("stride", "max_pool")),
             ("conv_bias", conv_bias, ("auto", True, False)),
             ("head", head, tuple(POOLS)),
             ("init", init, ("kaiming", "default")),
         ):
-            if value not in choices:
-                known = ", ".join(str(choice).lower() for choice in choices)
-                raise ValueError(f"{name} {value!r} is not known: choose {known}")
+            check_choice(name, value, choices)
         blocks: list[nn.Module] = []
         channels = in_channels
         for width, kernel in zip(widths, kernels, strict=True):
             norm = norm_layer(width)
-            bias = not any(True for _ in norm.parameters()) if conv_bias == "auto" else conv_bias
+            bias = needs_bias(norm) if conv_bias == "auto" else conv_bias
             stride = 2 if downsampling == "stride" else 1
             blocks.append(nn.Conv2d(channels, width, kernel, stride, kernel // 2, bias=bias))
-            blocks += [norm, nn.ReLU()] if order == "norm_relu" else [nn.ReLU(), norm]
+            blocks += ordered(norm, make_activation(activation), order)
             if downsampling == "max_pool":
                 blocks.append(nn.MaxPool2d(2, ceil_mode=True))
             channels = width
@@ -95,6 +109,7 @@ class CNN4(nn.Module):
         self.pool = POOLS[head]()
         side = math.ceil(image_size / 2 ** len(widths))
         values = channels * {"average": 1, "concat": 2, "flatten": side * side}[head]
+        self.dropout = make_dropout(dropout)
         self.head = nn.Linear(values, num_classes)
         if init == "kaiming":
             for module in self.modules():
@@ -104,4 +119,4 @@ class CNN4(nn.Module):
                         nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(torch.flatten(self.pool(self.features(images)), 1))
+        return self.head(self.dropout(torch.flatten(self.pool(self.features(images)), 1)))
