@@ -102,8 +102,14 @@ def place_of(error: BaseException) -> str:
         library = {"site-packages", "dist-packages"} & set(file.parts)
         folders = Path(sysconfig.get_path("stdlib")), Path(__file__).parent  # Python's, and ours
         if not library and not any(file.is_relative_to(folder) for folder in folders):
-            return f" ({file.name}, line {frame.lineno})"
+            return f" ({_code_file(file)}line {frame.lineno})"
     return ""
+
+
+def _code_file(path: Path) -> str:
+    """A file's name and a comma; nothing for code that was sent here, or a cell of a notebook."""
+    of_cell = path.name.startswith("<") or path.parent.name.startswith("ipykernel_")
+    return "" if of_cell else f"{path.name}, "
 
 
 def _passed_through(error: BaseException, folder: str) -> bool:
