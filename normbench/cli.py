@@ -103,8 +103,8 @@ def _settings(command: str, words: list[str]) -> list[str]:
 
 def _as_list(word: str, lists: Mapping[str, str]) -> str:
     """``norm=a,b`` as the list that the command has it for, under the name that it has there."""
-    name, _, value = word.partition("=")
-    if name not in lists or not value:
+    name, typed, value = word.partition("=")
+    if name not in lists or not typed:
         return word
     return f"{lists[name]}={value if value.startswith('[') or value == 'null' else f'[{value}]'}"
 

@@ -78,9 +78,9 @@ class GamesHowell:
 
     For means of single cells, those of ``scipy.stats.tukey_hsd(equal_var=False)``, which takes
     seconds for each; but with few runs these are too narrow (of 8 equal means of 3 runs some are
-    told apart in 8% of cases, of 27 in 30%, not in 5%). So they are widened by the factor with which
-    as many equal means of as many runs, normally distributed and simulated, are told apart as often
-    as alpha says.
+    told apart in 8% of cases, of 27 in more than 20%, not in 5%). So they are widened by the factor
+    with which as many equal means of as many runs, normally distributed and simulated, are told
+    apart as often as alpha says.
 
     Args:
         means: at least two.

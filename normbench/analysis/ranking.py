@@ -1,13 +1,13 @@
 """Norms ordered by what their runs came to, cell by cell and over cells, and what is certain of it.
 
-A run that diverged counts as accuracy 0: whoever trains with such a norm has nothing to show for it.
+A run that diverged counts as accuracy 0: whoever trained it has nothing to show.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, NamedTuple
 
@@ -79,13 +79,16 @@ class Ranking:
 
     Attributes:
         cells: what was run, from the largest batch size and learning rate to the smallest.
-        records: all that this is from.
         chosen: (norm, batch size) -> what its tuning came to; empty where nothing was tuned.
     """
 
     cells: Cells
-    records: Sequence[Record]
     chosen: Mapping[tuple[str, int], Choice]
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """All that this is from."""
+        return [r for of in self.cells.values() for cell in of.values() for r in cell.records]
 
     @cached_property
     def places(self) -> list[Place]:
@@ -206,7 +209,7 @@ def rankings(
     found = []
     for _, group in groups(records, lambda record: canonical(_common(record, tuning))):
         ranking = _tuned(group, tuning) if tuning else _plain(group)
-        if ranking.cells:
+        if ranking.cells or ranking.chosen:
             found.append((_common(group[0], tuning), ranking))
     return found
 
@@ -228,13 +231,13 @@ def _plain(group: list[Record]) -> Ranking:
         for (size, lr), runs in groups(of_norm, lambda r: (r["batch_size"], r["lr"])):
             cells.setdefault(Place(size, lr), {})[norm] = _cell(norm, runs)
     ordered = sorted(cells.items(), key=lambda item: item[0], reverse=True)
-    return Ranking(dict(ordered), records, {})
+    return Ranking(dict(ordered), {})
 
 
 def _tuned(group: list[Record], tuning: Tuning) -> Ranking:
     """Of each norm and batch size the runs with what it chose, on seeds that did not choose."""
     cells: dict[Place, dict[str, Cell]] = {}
-    chosen, reported = {}, []
+    chosen = {}
     for norm, of_norm in norm_groups(group, known_norms()):
         for size, runs in groups(of_norm, lambda record: record["batch_size"]):
             choice = choose(tuning, runs)
@@ -250,10 +253,9 @@ def _tuned(group: list[Record], tuning: Tuning) -> Ranking:
                 and choice.best == tuning.settings(record)
             ]
             if of_choice:
-                reported += of_choice
                 cells.setdefault(Place(size, None), {})[norm] = _cell(norm, of_choice)
     ordered = sorted(cells.items(), key=lambda item: item[0].batch_size, reverse=True)
-    return Ranking(dict(ordered), reported, chosen)
+    return Ranking(dict(ordered), chosen)
 
 
 def _cell(norm: str, runs: list[Record]) -> Cell:
@@ -277,4 +279,7 @@ def only(ranking: Ranking, norms: Iterable[str]) -> Ranking:
     """The ranking of some norms alone."""
     norms = set(norms)
     cells = {p: {n: c for n, c in of.items() if n in norms} for p, of in ranking.cells.items()}
-    return replace(ranking, cells={place: of for place, of in cells.items() if of})
+    return Ranking(
+        {place: of for place, of in cells.items() if of},
+        {(norm, size): c for (norm, size), c in ranking.chosen.items() if norm in norms},
+    )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from normbench.analysis.differences import canonical, distinctions
@@ -13,6 +13,8 @@ from normbench.analysis.welch import Sample
 from normbench.drawing.text import table
 from normbench.store.files import write_atomically
 from normbench.store.records import Record, RecordStore, read_all
+
+DIVERGED = "diverged"  # all runs of a cell
 
 
 def write_tables(results: Path) -> dict[Path, str]:
@@ -25,7 +27,7 @@ def write_tables(results: Path) -> dict[Path, str]:
     for (data, model), records in groups(
         read_all(results), lambda r: (r["config"]["data"]["name"], r["config"]["model"]["name"])
     ):
-        path = Path(results) / "tables" / f"{_file_name(data)}_{_file_name(model)}.md"
+        path = Path(results) / "tables" / f"{file_name(data)}_{file_name(model)}.md"
         texts[path] = f"# {model} on {data}\n\n" + "\n".join(_protocols(records))
         write_atomically(path, texts[path])
     return texts
@@ -48,35 +50,61 @@ def tables_of(records: Iterable[Record]) -> Iterator[tuple[str, str]]:
             yield f"{config['model']['name']} on {config['data']['name']}: {heading}", text
 
 
-def norm_table(records: list[Record]) -> str:
-    """Rows bs, lr, accuracy, loss for records that differ in these and the seed only.
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
 
-    Accuracy and loss are those of the validation split after the last epoch, mean ± sample
-    standard deviation over seeds; the best accuracy is bold. Diverged runs are named and stay out
-    of the mean.
+    Attributes:
+        batch_size, lr: its cell.
+        accuracy, loss: of the validation split after the last epoch, over the runs that finished;
+            None if none did.
+        best: whether no accuracy of the table is higher, to the two decimals that it is shown with.
+        caveat: which runs lack or diverged, in words; empty where all is well.
     """
+
+    batch_size: int
+    lr: float
+    accuracy: Sample | None
+    loss: Sample | None
+    best: bool
+    caveat: str
+
+
+def norm_rows(records: list[Record]) -> list[Row]:
+    """The rows of records that differ in batch size, learning rate and seed only."""
     cells = [
         group
         for _, group in sorted(
             groups(records, lambda r: (r["batch_size"], r["lr"])), key=lambda g: g[0], reverse=True
         )
     ]
-    means = [_mean(_measured(cell, "val_accuracy")) for cell in cells]
-    best = max((mean for mean in means if mean is not None), default=None)
-    rows = []
-    for cell, mean in zip(cells, means, strict=True):
-        accuracy = _mean_std(_measured(cell, "val_accuracy"))
-        if mean is not None and f"{mean:.2f}" == f"{best:.2f}":
-            accuracy = f"**{accuracy}**"
-        caveat = notes(cell, [seed for r in cell for seed in r["config"]["grid"]["seeds"]])
-        rows.append(
-            (
-                str(cell[0]["batch_size"]),
-                f"{cell[0]['lr']:g}",
-                f"{accuracy} ({caveat})" if caveat else accuracy,
-                _mean_std(_measured(cell, "val_loss")),
-            )
+    accuracies = [Sample.of(_measured(cell, "val_accuracy")) for cell in cells]
+    best = max((accuracy.mean for accuracy in accuracies if accuracy), default=None)
+    return [
+        Row(
+            batch_size=cell[0]["batch_size"],
+            lr=cell[0]["lr"],
+            accuracy=accuracy,
+            loss=Sample.of(_measured(cell, "val_loss")),
+            best=accuracy is not None and f"{accuracy.mean:.2f}" == f"{best:.2f}",
+            caveat=notes(cell, [seed for r in cell for seed in r["config"]["grid"]["seeds"]]),
         )
+        for cell, accuracy in zip(cells, accuracies, strict=True)
+    ]
+
+
+def norm_table(records: list[Record]) -> str:
+    """Rows bs, lr, accuracy, loss for records that differ in these and the seed only.
+
+    Accuracy and loss are mean ± sample standard deviation over seeds; the best accuracy is bold.
+    Diverged runs are named and stay out of the mean.
+    """
+    rows = []
+    for row in norm_rows(records):
+        accuracy = str(row.accuracy or DIVERGED)
+        accuracy = f"**{accuracy}**" if row.best else accuracy
+        accuracy = f"{accuracy} ({row.caveat})" if row.caveat else accuracy
+        rows.append((str(row.batch_size), f"{row.lr:g}", accuracy, str(row.loss or DIVERGED)))
     return table(rows, ("bs", "lr", "Accuracy", "Loss"), "rrll")
 
 
@@ -102,13 +130,6 @@ def _measured(cell: list[Record], measure: str) -> list[float]:
     return [r["epochs"][-1][measure] for r in cell if r["status"] == "finished"]
 
 
-def _mean(values: list[float]) -> float | None:
-    return statistics.fmean(values) if values else None
-
-
-def _mean_std(values: list[float]) -> str:
-    return str(Sample.of(values) or "diverged")
-
-
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
+    """A name of a dataset or a model as part of a file's."""
     return re.sub(r"[^\w.-]+", "_", name)
