@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 from normbench.version import __version__
 
 if TYPE_CHECKING:
+    from normbench.analysis.curves import load_curves
     from normbench.analysis.frame import load_records
     from normbench.api import probe, run
     from normbench.errors import RunFailed, UserError
     from normbench.models import build_model, replace_norms
 
-__all__ = ["RunFailed", "UserError", "__version__", "build_model", "load_records", "probe",
-           "replace_norms", "run"]  # fmt: skip
+__all__ = ["RunFailed", "UserError", "__version__", "build_model", "load_curves", "load_records",
+           "probe", "replace_norms", "run"]  # fmt: skip
 
 _PLACES = {
     "RunFailed": "normbench.errors",
     "UserError": "normbench.errors",
     "build_model": "normbench.models",
+    "load_curves": "normbench.analysis.curves",
     "load_records": "normbench.analysis.frame",
     "probe": "normbench.api",
     "replace_norms": "normbench.models",
