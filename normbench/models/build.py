@@ -96,7 +96,7 @@ def build(
         raise UserError(f"{what}: the model is a {type(network).__name__}, no torch.nn.Module")
     if makes_norms:
         layers = _norm_layers(network, maker.take())
-        if not layers.found:
+        if not layers.found and (layers.others or _kind(chosen.layer) is not nn.Identity):
             raise UserError(
                 f"{what}: the network that was built has {_none_of(layers)} and none of "
                 f"{_name(norm)}: choose a model that makes its norms with its argument norm_layer, "
