@@ -25,7 +25,7 @@ from normbench.probes.gradients import SMOOTHING, Gradients, running_median
 from normbench.probes.hessian import Hessian, Spectra
 from normbench.probes.known import known_probe
 from normbench.probes.landscape import Landscape, Lines
-from normbench.probes.learning_rate_range import LearningRateRange
+from normbench.probes.learning_rate_range import ABOVE, LearningRateRange
 from normbench.probes.overhead import TITLES, Overhead, overhead
 from normbench.probes.step_size import HIGHEST, StepSize, first_worse_of_seeds, relative_losses
 from normbench.report.figures import probe_figures
@@ -300,14 +300,17 @@ def of_learning_rates(records: list[Record]) -> Iterator[Chart]:
         rates, seeds = (sorted({r[field] for r in group}) for field in ("lr", "seed"))
         loss = {(r["seed"], r["lr"]): r["measured"]["loss"] for r in group}
         runs = array([[loss.get((seed, rate)) for rate in rates] for seed in seeds])
-        lines.append(Line(norm, rates, runs, norm))
+        # a mean over seeds is one where all of them are on the page, as the figure has it
+        whole = (runs <= first["guessing"] + ABOVE).all(axis=0)
+        lines.append(Line(norm, rates, np.where(whole, runs, np.nan), norm))
     yield Chart(
         "",
         "Training loss by learning rate",
         Axis("learning rate", log=True),
         Axis("training loss", log=False),
         [Panel("", lines)],
-        about="Of the last tenth of the steps. A run trains if it ends below the lower level.",
+        about="Of the last tenth of the steps. A run trains if it ends below the lower level. Lines "
+        f"end where a seed is {ABOVE:g} or more above guessing, or diverges.",
         levels=(
             (first["guessing"], "guessing"),
             (first["guessing"] - probe["margin"], "trains below"),

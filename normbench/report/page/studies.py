@@ -100,4 +100,5 @@ def _judged(
         (verdict,),
         theirs=claim.theirs,
         texts=claim.texts,
+        command=f"normbench study {found.study.name}",
     )

@@ -118,6 +118,7 @@ class Judged:
         stricter: what the rule asks for that the sentence does not say.
         late: whether the rule was written when the numbers were known.
         texts: letters of the texts that say so.
+        command: that measures what it is judged by, where one does.
     """
 
     number: str
@@ -128,6 +129,7 @@ class Judged:
     stricter: str = ""
     late: bool = False
     texts: str = ""
+    command: str = ""
 
     @property
     def verdict(self) -> str:

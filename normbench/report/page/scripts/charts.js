@@ -17,9 +17,11 @@ class Chart {
     this.setUpReading();
     const table = figure.querySelector(".numbers");
     table.addEventListener("toggle", () => table.open && this.tabulate(table.querySelector(".holder")));
-    this.holder.style.setProperty("--least", this.data.dots ? "19rem" : "15rem");
-    if (this.data.panels.length === 1) this.holder.classList.add("one");
-    const rows = Math.ceil(this.data.panels.length / 3);
+    const count = this.data.panels.length;
+    this.least = this.data.dots ? 19 : count === 4 ? 13 : 15; // rem that a panel has at least
+    this.holder.style.setProperty("--least", `${this.least}rem`);
+    if (count === 1) this.holder.classList.add("one");
+    const rows = Math.ceil(count / 3);
     this.holder.style.setProperty("--room", `${rows * (HEIGHT + 30)}px`);
   }
 
@@ -38,22 +40,19 @@ class Chart {
   }
 
   setUpScale() {
-    const button = this.figure.querySelector(".scale");
-    if (!button) return;
-    if (this.axis.log == null) return button.remove();
+    const buttons = [...this.figure.querySelectorAll(".scale button")];
+    if (!buttons.length || this.axis.log == null) return;
     this.figure.querySelector(".chart-tools").hidden = false;
-    const label = () => {
-      const log = this.axis.log !== this.flipped;
-      button.textContent = log ? "logarithmic" : "linear";
-      button.setAttribute("aria-pressed", String(log));
-      button.setAttribute("aria-label", `Logarithmic axis: ${this.data.title}`);
+    const press = (log) => {
+      this.flipped = log !== this.axis.log;
+      for (const button of buttons) button.setAttribute("aria-pressed", String((button.dataset.scale === "log") === log));
     };
-    label();
-    button.addEventListener("click", () => {
-      this.flipped = !this.flipped;
-      label();
-      this.draw();
-    });
+    press(this.axis.log);
+    for (const button of buttons)
+      button.addEventListener("click", () => {
+        press(button.dataset.scale === "log");
+        this.draw();
+      });
   }
 
   refresh() {
@@ -84,24 +83,21 @@ class Chart {
     this.holder.replaceChildren();
     if (this.data.dots) this.drawDots(visible);
     else this.drawLines(visible);
-    this.holder.style.removeProperty("--room");
+    this.holder.style.setProperty("--room", "0px");
     this.drawKeys(visible);
     const spread = this.figure.querySelector(".about .spread");
     if (spread) spread.hidden = state.seeds;
   }
 
-  columns(count, least) {
-    return Math.max(1, Math.min(count, Math.floor((this.width + 26) / (least * 16 + 26))));
-  }
-
-  panelWidth(count, least) {
-    const columns = this.columns(count, least);
+  panelWidth(count) {
+    const fit = Math.floor((this.width + 25.6) / (this.least * 16 + 25.6));
+    const columns = Math.max(1, Math.min(count, fit));
     return (this.width - (columns - 1) * 25.6) / columns;
   }
 
   drawLines(visible) {
     const { data } = this;
-    const width = this.panelWidth(visible.length, 15);
+    const width = this.panelWidth(visible.length);
     const xLog = this.isLog(data.x);
     const xs = visible.flatMap((panel) => panel.marks.flatMap((mark) => mark.x));
     const shared = visible.flatMap((panel) => panel.marks.flatMap(numbersOf));
@@ -131,8 +127,7 @@ class Chart {
     const rows = page.norms
       .map((norm) => norm.name)
       .filter((name) => visible.some((panel) => panel.marks.some((mark) => mark.norm === name)));
-    const columns = this.columns(visible.length, 19);
-    const width = this.panelWidth(visible.length, 19);
+    const width = this.panelWidth(visible.length);
     const log = this.isLog(data.x);
     const all = visible.flatMap((panel) => panel.marks.flatMap(this.dotNumbers));
     visible.forEach((panel) => {

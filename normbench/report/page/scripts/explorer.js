@@ -177,7 +177,7 @@ class Explorer {
       marks: [
         Plot.gridX({ stroke: "var(--line)", strokeOpacity: 1 }),
         Plot.ruleX([0], { stroke: "var(--soft)", strokeDasharray: "2 3" }),
-        Plot.axisX(AXIS),
+        Plot.axisX({ ...AXIS, tickFormat: tick, ticks: 6 }),
         Plot.axisY({ tickSize: 0, label: null }),
         ...bars("before", 12, "var(--soft)", 0.45),
         ...bars("now", -3, color, 0.85),

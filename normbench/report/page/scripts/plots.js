@@ -100,7 +100,7 @@ function drawLines(marks, look) {
     x: axisOf(x.log, x.domain, x.label),
     y: axisOf(y.log, y.domain, y.label, { labelArrow: "none", labelAnchor: "top" }),
     marks: [
-      Plot.axisX({ ...AXIS, ...(x.ticks ? { ticks: x.ticks } : {}) }),
+      Plot.axisX({ ...AXIS, tickFormat: tick, ticks: x.ticks ?? (x.log ? logTicks(x.domain) : 5) }),
       Plot.gridY({ stroke: "var(--line)", strokeOpacity: 1 }),
       ...lineMarks(marks, { log: y.log, domain: y.domain }),
       ...levels.flatMap(([value, name]) => [
@@ -149,7 +149,7 @@ function drawDots(marks, look) {
     y: { type: "band", domain: rows, label: null, padding: 0 },
     marks: [
       Plot.gridX({ stroke: "var(--line)", strokeOpacity: 1 }),
-      Plot.axisX(AXIS),
+      Plot.axisX({ ...AXIS, tickFormat: tick, ticks: x.log ? logTicks(x.domain) : 5 }),
       look.named ? Plot.axisY({ tickSize: 0, label: null, textOverflow: "ellipsis", lineWidth: 14 }) : null,
       ...made,
     ].filter(Boolean),
