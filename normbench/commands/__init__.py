@@ -8,7 +8,7 @@ from types import ModuleType
 
 COMMANDS = (
     "run", "status", "table", "compare", "predictions", "claims", "calibration", "probe", "figures",
-    "bench", "data", "models", "study", "rank", "report",
+    "bench", "data", "models", "study", "rank", "report", "export", "diff", "merge",
 )  # fmt: skip
 
 

@@ -75,9 +75,9 @@ def diff(one: Iterable[Record], other: Iterable[Record]) -> str:
     cells = f"{len(pairs)} cells" if len(pairs) > 1 else "1 cell"
     lines.append(
         filled(
-            f"Of {cells} that both have, {apart} are apart beyond noise in accuracy. Mean ± standard"
-            " deviation over seeds; intervals: 95%, Welch's t; apart: 0 is outside of the interval "
-            f"that all {cells} together miss in 5% of cases at most (Bonferroni)."
+            f"Of {cells} that both have, {apart} are apart beyond noise in accuracy. Mean ± "
+            "standard deviation over seeds; intervals: 95%, Welch's t; apart: 0 is outside of the "
+            f"interval that all {cells} together miss in 5% of cases at most (Bonferroni)."
         )
     )
     return "\n\n".join(lines)
@@ -85,7 +85,9 @@ def diff(one: Iterable[Record], other: Iterable[Record]) -> str:
 
 def _row(pair: Pair, alpha: float) -> tuple[str, ...]:
     data, model, norm, batch_size, lr = pair.name
-    accuracy, loss = (pair.difference(measure) for measure in ("val_accuracy", "val_loss"))
+    accuracy, loss = (
+        None if pair.same else pair.difference(measure) for measure in ("val_accuracy", "val_loss")
+    )
     sides = (str(sample or "diverged") for sample in pair.samples("val_accuracy"))
     if pair.same:
         word = "the same bits"
