@@ -71,7 +71,7 @@ class StandInStream:
     in_use = None
 
     def __init__(self, delay=0):
-        self.delay, self.captured, self.replayed = delay, 0, 0
+        self.delay, self.captured, self.replayed, self.left = delay, 0, 0, None
         self.renew()
 
     def renew(self):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from normbench.engine.capturable import NotCapturable, capturable
 from normbench.engine.cuda import Stream, out_of_memory
 from normbench.engine.replays import check_replays
 from normbench.engine.scaling import DeviceScaler
-from normbench.engine.state import Snapshot
+from normbench.engine.state import Snapshot, form_of, restore_state
 from normbench.engine.training import (
     EVALUATION_BATCH,
     IGNORED,
@@ -35,6 +36,8 @@ from normbench.explain import first_line, place_of
 # Work that a lane has in its queue, as the host may be away for so long: a lane that starts, or one
 # that does without graphs, holds it meanwhile.
 SECONDS_A_TURN = 0.5
+# What runs may have of their own and use the same graphs; what comes of the rest shows in tensors.
+OF_A_RUN = {"seed", "lr", "model", "optimizer", "schedule"}
 
 
 def run_in_stream(
@@ -57,15 +60,56 @@ def run_in_stream(
     """
     training: Training | None
     try:
-        training = CapturedTraining(plan, data, device, stream)
-        training.capture()
+        training = with_graphs(plan, data, device, stream)
     except NotCapturable as reason:
         note(f"trains without CUDA graphs, slower: {reason}")
         training = None  # its memory is free before the next takes some
     if training is None:
         training = Training(plan, data, device)
     yield 0
-    return (yield from run(training, checkpoint))
+    result = yield from run(training, checkpoint)
+    if isinstance(training, CapturedTraining):
+        stream.left = training
+    return result
+
+
+def with_graphs(
+    plan: Plan, data: Dataset, device: torch.device, stream: Stream
+) -> CapturedTraining:
+    """A run that has not begun, ready to be replayed.
+
+    Where the last run in its stream was of the same kind, that run's graphs are used again.
+
+    Raises:
+        NotCapturable: if the run has to do without graphs.
+        torch.OutOfMemoryError: and what else says so.
+    """
+    fresh = CapturedTraining(plan, data, device, stream)
+    left, stream.left = stream.left, None
+    if isinstance(left, CapturedTraining) and left.become(fresh):
+        return left
+    del left  # its memory is free before the capture takes some
+    fresh.capture()
+    return fresh
+
+
+class Form:
+    """What graphs hold for good of a run that has not begun, equal for those that can share them.
+
+    Not in it: what is OF_A_RUN, and the numbers in tensors. What else there may be, in Python and
+    no plain value, shows when replays are compared.
+    """
+
+    def __init__(self, training: Training):
+        plan = training.plan
+        self.parts = (
+            {f.name: getattr(plan, f.name) for f in fields(plan) if f.name not in OF_A_RUN},
+            [str(type(module)) for module in training.model.modules()],
+            form_of(training),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Form) and self.parts == other.parts
 
 
 class CapturedTraining(Training):
@@ -77,6 +121,7 @@ class CapturedTraining(Training):
 
     Attributes:
         unroll: steps in one graph.
+        replays_a_turn: how many of these graphs are put in the queue at a time; grows.
         counter: the step of the epoch that comes next, (1,), int64.
         indices: where the images of the epoch's batches are, (steps, batch size), int64.
         rates: for the learning rate, and for the momentum where it changes: the number that the
@@ -84,6 +129,7 @@ class CapturedTraining(Training):
         val_counter: the batch of validation images that comes next, (1,), int64.
         val_indices, val_labels: where these are, and their labels, (batches, batch size), int64;
             what fills up the last is labelled IGNORED.
+        form: what a run has to have in common with this one to use its graphs.
 
     Raises:
         NotCapturable: for an optimizer that depends on the host.
@@ -92,6 +138,7 @@ class CapturedTraining(Training):
     half_copies = True
     make_scaler = DeviceScaler
     unroll = 8
+    replays_a_turn = 1
 
     def __init__(self, plan: Plan, data: Dataset, device: torch.device, stream: Stream):
         super().__init__(plan, data, device)
@@ -113,7 +160,7 @@ class CapturedTraining(Training):
 
     def _rate(self, number: Tensor, values: np.ndarray | None) -> tuple[Tensor, Tensor, Tensor]:
         table = number.new_zeros(self.steps_per_epoch)
-        return number.view(1), table, torch.as_tensor(values)
+        return number.view(1), table, torch.tensor(values)  # of its own, as it is written to
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         tried = 2 * self.unroll + 1  # steps before the run begins, which a short run has not
@@ -161,19 +208,28 @@ class CapturedTraining(Training):
             NotCapturable: if something in them waits for the device or fails, or if replays differ.
             torch.OutOfMemoryError: and what else says so.
         """
-        start, steps = Snapshot(self), self.steps_per_epoch
+        start, self.form = Snapshot(self), Form(self)
+
+        def steps() -> Training:
+            start.restore(keep_memory=True)
+            return self._try(self._unrolled, self.next_evaluation, self.next_step)
+
+        def replays() -> Training:
+            start.restore(keep_memory=True)
+            return self._try(self.replay_steps, self.replay_evaluation, lambda: self.replay_step())
+
         failed = self.stream.failed_allocations()
         try:
             self._warm_up(start)
             self.stream.settle()
             self.model.train()
             self.replay_steps = self.stream.capture(self._unrolled)
-            if steps % self.unroll:
+            if self.steps_per_epoch % self.unroll:
                 self.replay_step = self.stream.capture(self.next_step)
             self.parameters.clear_gradients()  # what is left of them is the graphs' memory
             self.model.eval()
             self.replay_evaluation = self.stream.capture(self.next_evaluation)
-            check_replays(self, start, self._try_steps, self._try_replays)
+            check_replays(steps, replays)
         except Exception as error:
             if out_of_memory(error) or isinstance(error, NotCapturable):
                 raise
@@ -199,33 +255,65 @@ class CapturedTraining(Training):
                 self.next_evaluation()
             start.restore(keep_memory=True)
 
-    def _try_steps(self) -> None:
-        self._try(self._unrolled, self.next_step, self.next_evaluation)
+    def become(self, fresh: CapturedTraining) -> bool:
+        """Have this run, which has ended, be another that has not begun, if its graphs fit.
 
-    def _try_replays(self) -> None:
-        self._try(self.replay_steps, lambda: self.replay_step(), self.replay_evaluation)
+        Every tensor stays where graphs know it, and takes the other's numbers. That replays are now
+        the other's steps is compared bit for bit, as after a capture.
+
+        Returns:
+            Whether they fit. If not, the other is as it was, and this one is of no more use.
+        """
+        start = Snapshot(fresh)
+
+        def steps() -> Training:
+            start.restore(keep_memory=True)
+            return fresh._try(fresh._unrolled, fresh.next_evaluation)
+
+        def replays() -> Training:
+            restore_state(self, start.values, keep_memory=True)
+            return self._try(self.replay_steps, self.replay_evaluation)
+
+        try:
+            fits = self.form == Form(fresh) and self.data is fresh.data
+            if fits:
+                check_replays(steps, replays)
+        except Exception as error:  # a capture will come to it, too, and say more
+            if out_of_memory(error):
+                raise
+            fits = False
+        if fits:
+            self.plan, self.schedule = fresh.plan, fresh.schedule
+            restore_state(self, start.values, keep_memory=True)
+        else:
+            start.restore()
+        return fits
 
     def _try(
         self,
         unrolled: Callable[[], None],
-        step: Callable[[], None],
         evaluation: Callable[[], None],
-    ) -> None:
-        """Take the epoch's first steps, two graphs long, one more, and evaluate a batch."""
+        step: Callable[[], None] | None = None,
+    ) -> Training:
+        """Take the epoch's first steps, a graph long, and evaluate a batch.
+
+        With ``step``, steps are two graphs long, and then there is one more.
+        """
         steps, batch_size = self.indices.shape
         self.indices.copy_(torch.arange(steps * batch_size).view(steps, batch_size))
         for _, table, values in self.rates:
             table.copy_(values[:steps])
         self.model.train()
-        for first in (0, min(self.unroll, steps - self.unroll)):
+        for first in (0, min(self.unroll, steps - self.unroll)) if step else (0,):
             self.counter.fill_(first)
             unrolled()
-        if steps % self.unroll:
+        if step and steps % self.unroll:
             self.counter.zero_()
             step()
         self.model.eval()
         self.val_counter.zero_()
         evaluation()
+        return self
 
     def train_on(self, batches: Tensor) -> Iterator[int]:
         steps, unroll = len(batches), self.unroll
@@ -233,10 +321,10 @@ class CapturedTraining(Training):
         self.indices.copy_(batches)
         for _, table, values in self.rates:
             table.copy_(values[self.steps_done : self.steps_done + steps])
-        done, replays = 0, 1
+        done = 0
         while done < steps:
             begun = time.perf_counter()
-            turn = min(replays * unroll, steps - done)
+            turn = min(self.replays_a_turn * unroll, steps - done)
             for _ in range(turn // unroll):
                 self.replay_steps()
             for _ in range(turn % unroll):
@@ -245,7 +333,7 @@ class CapturedTraining(Training):
             self.steps_done += turn
             yield turn
             if time.perf_counter() - begun < SECONDS_A_TURN / 2:
-                replays *= 2
+                self.replays_a_turn *= 2
 
     def evaluate_on(self, split: Split) -> None:
         if split is not self.data.val:

@@ -71,17 +71,20 @@ class Stream:
     Attributes:
         stream: torch's.
         pool: the memory that the graphs of a run share.
-        generator: the device's random numbers.
+        generator: the device's random numbers, as graphs know them.
         host_random: the state of the host's.
+        left: what the last run left for the next in this stream, as its graphs may be of use.
     """
 
     def __init__(self) -> None:
         self.stream = torch.cuda.Stream()
+        self.generator = _generator().clone_state()
+        self.left: Any = None
 
     def renew(self) -> None:
-        """Get ready for a run: forget what is left of the last."""
+        """Get ready for a run: memory and random numbers are not those of the last."""
         self.pool = torch.cuda.graph_pool_handle()
-        self.generator = _generator().clone_state()
+        self.generator.set_state(_generator().get_state())
         self.host_random = torch.get_rng_state()
 
     @contextmanager

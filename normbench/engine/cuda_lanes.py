@@ -72,14 +72,17 @@ class CudaLanes:
         if self.share is None:
             return True
         busy = sum(self.share(lane.task) for lane in self.lanes)
-        return busy < 1 and self.device.free_memory() > MEMORY_RESERVE * self.need
+        left = sum(stream.left is not None for stream in self.device.unused) * self.need
+        return busy < 1 and self.device.free_memory() + left > MEMORY_RESERVE * self.need
 
     def start(self, task: Any) -> None:
-        """Get a task ready; it trains while ``wait`` waits."""
+        """Get a task ready, with work for the others meanwhile; it trains while ``wait`` waits."""
+        self._advance_all()
         if self.lost:
             self.events.append(Event(task, error=self.lost))
             return
         if self.device.free_memory() < MEMORY_RESERVE * self.need:
+            self._drop_what_is_left()
             gc.collect()  # what has ended, or failed, may live on in cycles of references
         stream = self.device.take_stream()
         before = self.device.reserved_memory()
@@ -98,13 +101,16 @@ class CudaLanes:
         while True:
             while self.waiting and self._has_room():
                 self.start(self.waiting.popleft())
-            for lane in list(self.lanes):
-                if lane in self.lanes:  # or it was lost together with another
-                    self._advance(lane)
+            self._advance_all()
             if self.events or not self.lanes or time.monotonic() >= end:
                 events, self.events = self.events, []
                 return events
             time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    def _advance_all(self) -> None:
+        for lane in list(self.lanes):
+            if lane in self.lanes:  # or it was lost together with another
+                self._advance(lane)
 
     def _advance(self, lane: _Lane) -> None:
         """Have a lane put more work in its queue, if it is through with what was there."""
@@ -143,6 +149,11 @@ class CudaLanes:
 
     def _shrink(self, lane: _Lane, error: Exception) -> Event:
         """Go on with half the lanes; the one that found no memory has to wait."""
+        left = self._drop_what_is_left()
+        if len(self.lanes) == 1 and left:
+            self.waiting.append(lane.task)
+            notice = "no memory beside what is kept of runs that ended; it starts again without"
+            return Event(lane.task, notice=notice)
         if len(self.lanes) == 1:
             reason = f"too large for the device, even alone ({first_line(error)})"
             return Event(lane.task, error=f"OutOfMemoryError: {reason}")
@@ -153,6 +164,13 @@ class CudaLanes:
             notice=f"no memory beside {len(self.lanes) - 1} others, so at most {self.limit} train "
             "side by side from now on; it starts again",
         )
+
+    def _drop_what_is_left(self) -> bool:
+        """Free the memory of runs that have ended; returns whether there was any."""
+        streams = [stream for stream in self.device.unused if stream.left is not None]
+        for stream in streams:
+            stream.left = None
+        return bool(streams)
 
     def _drop(self, lane: _Lane) -> None:
         self.lanes.remove(lane)
@@ -165,6 +183,7 @@ class CudaLanes:
     def close(self) -> None:
         for lane in list(self.lanes):
             self._drop(lane)
+        self._drop_what_is_left()
         self.waiting.clear()
         self.events.clear()
 

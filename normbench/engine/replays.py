@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from normbench.engine.capturable import NotCapturable
-from normbench.engine.state import Snapshot, state_of
+from normbench.engine.state import state_of
 from normbench.engine.training import Training
 
 # Where a device adds up in no fixed order, the host's own steps differ in their last bits each time
@@ -26,29 +26,25 @@ from normbench.engine.training import Training
 TIMES = 100
 
 
-def check_replays(
-    training: Training, start: Snapshot, steps: Callable[[], None], replays: Callable[[], None]
-) -> None:
-    """Take steps by the host, and by replays from the same state, and compare bit for bit.
+def check_replays(steps: Callable[[], Training], replays: Callable[[], Training]) -> None:
+    """Take the same steps by the host and by replays, and compare bit for bit.
 
     Args:
-        training: the run, which is left wherever it comes to.
-        start: the state to begin at.
-        steps: takes the steps by the host.
-        replays: takes the same by replays.
+        steps: takes them by the host; returns the run that took them.
+        replays: takes them by replays, from the same state; returns the run that took them.
 
     Raises:
         NotCapturable: if they differ, with what does.
     """
     drawn = _random_numbers()
-    expected = _outcome(training, start, steps)
+    expected = _outcome(steps)
     if _random_numbers() != drawn:
         raise NotCapturable("it draws from Python's or NumPy's random numbers, not from torch's")
-    replayed = _outcome(training, start, replays)
+    replayed = _outcome(replays)
     differing = list(_differences(expected, replayed))
     if not differing:
         return
-    repeated = _outcome(training, start, steps)
+    repeated = _outcome(steps)
     wavers = _distance(expected, repeated)
     if all(isinstance(value, Tensor) for _, value in differing) and (
         _distance(expected, replayed) <= TIMES * wavers
@@ -62,10 +58,8 @@ def check_replays(
     )
 
 
-def _outcome(training: Training, start: Snapshot, go: Callable[[], None]) -> dict[str, Any]:
-    start.restore(keep_memory=True)
-    go()
-    state = state_of(training)
+def _outcome(go: Callable[[], Training]) -> dict[str, Any]:
+    state = state_of(go())
     del state["optimizer"]["attributes"]  # what torch notes of its own checks
     return copy.deepcopy(state)
 

@@ -33,10 +33,24 @@ def state_of(training: Training) -> dict[str, Any]:
     return _with_tensors(torch.Tensor.detach, _parts(training))
 
 
-def restore_state(training: Training, state: dict[str, Any]) -> None:
-    """Bring a run with the same plan to a state, in place."""
+def restore_state(training: Training, state: dict[str, Any], keep_memory: bool = False) -> None:
+    """Bring a run to a state of a run with the same plan but for seed and learning rate, in place.
+
+    Args:
+        keep_memory: what the optimizer has and the state has not becomes zeros; else it is removed.
+    """
     with torch.no_grad():
-        _put(training, _fill(_parts(training), state))
+        _put(training, _fill(_parts(training), state), keep_memory)
+
+
+def form_of(training: Training) -> dict[str, Any]:
+    """What a run's state is made of: its plain values, and of tensors all but their numbers.
+
+    Without an optimizer's attributes, which are torch's own affair.
+    """
+    form = _with_tensors(lambda t: (tuple(t.shape), t.stride(), t.dtype), _parts(training))
+    del form["optimizer"]["attributes"]
+    return form
 
 
 class Snapshot:
@@ -188,7 +202,7 @@ def _is_plain(value: Any) -> bool:
     return type(value) in PLAIN or isinstance(value, Tensor)
 
 
-def _with_tensors(change: Callable[[Tensor], Tensor], tree: Any) -> Any:
+def _with_tensors(change: Callable[[Tensor], Any], tree: Any) -> Any:
     """A tree of the same shape, its tensors changed."""
     if type(tree) is dict:
         return {name: _with_tensors(change, value) for name, value in tree.items()}

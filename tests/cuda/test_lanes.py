@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from normbench.engine.captured import run_in_stream
+from normbench.engine.captured import CapturedTraining, run_in_stream
 from normbench.engine.cuda_lanes import CudaLanes
 from normbench.engine.training import Training, finish, run
 from normbench.models.cnn4 import CNN4
@@ -83,6 +83,27 @@ def test_a_lane_trains_as_if_it_were_alone(cuda, data, plan, precision):
         assert same(result(events).epochs, alone[name].epochs), name
         assert sum(event.steps for event in events) == 2 * (100 // plans[name].batch_size)
     assert alone["noisy"].epochs != alone["noisier"].epochs
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("noisy", [False, True])
+def test_a_run_of_the_same_cell_uses_the_graphs_of_the_last(
+    cuda, data, plan, monkeypatch, noisy, precision
+):
+    network = {"model": partial(CNN4, Noisy, 3, widths=(8, 8))} if noisy else {}
+    plans = [
+        plan(**network, precision=precision, epochs=2, batch_size=10, seed=seed, lr=0.002 / seed)
+        for seed in (1, 2, 3)
+    ]
+    alone = [result(drive(cuda, data, {0: chosen}, 1)[0]).epochs for chosen in plans]
+    captured, capture = [], CapturedTraining.capture
+    monkeypatch.setattr(
+        CapturedTraining, "capture", lambda self: (captured.append(1), capture(self))
+    )
+    events = drive(cuda, data, dict(enumerate(plans)), 1)
+    assert len(captured) == 1
+    for seed, epochs in enumerate(alone):
+        assert same(result(events[seed]).epochs, epochs)
 
 
 def test_a_diverged_lane_ends_early_and_leaves_the_others_alone(cuda, data, plan):

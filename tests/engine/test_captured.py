@@ -242,16 +242,21 @@ def test_the_warm_up_leaves_no_trace(optimizer, precision):
     )
 
 
-def test_what_a_run_held_is_freed_when_it_ends():
+@pytest.mark.parametrize("batch_size", [8, 10])
+def test_what_a_run_held_is_freed_when_the_next_has_no_use_for_it(batch_size):
     gc.collect()
     gc.disable()
     try:
-        running = run_in_stream(plan(), DATA, CPU, StandInStream(), pytest.fail)
+        stream = StandInStream()
+        running = run_in_stream(plan(), DATA, CPU, stream, pytest.fail)
         next(running)
         model = weakref.ref(running.gi_frame.f_locals["training"].model)
-        assert model() is not None
         finish(running)
         del running
+        assert model() is not None
+        finish(run_in_stream(plan(batch_size=batch_size), DATA, CPU, stream, pytest.fail))
+        assert (model() is None) == (batch_size != 8)
+        stream.left = None
         assert model() is None
     finally:
         gc.enable()

@@ -70,6 +70,11 @@ def test_a_lane_trains_as_if_it_were_alone(delays):
         assert sum(event.steps for event in events) == 2 * (50 // plans[name].batch_size)
 
 
+def endless(task, stream, note):
+    while True:
+        yield 0
+
+
 def test_a_diverged_lane_ends_early_and_leaves_the_others_alone():
     plans = {"good": plan(epochs=4), "bad": plan(lr=1e30, optimizer=sgd, epochs=4)}
     events = drive(lanes_for(plans), plans)
@@ -88,14 +93,14 @@ def test_lanes_are_no_more_than_was_asked_for():
 
 
 def test_lanes_are_no_more_than_there_are_streams():
-    lanes = lanes_for({}, begin=lambda *_: iter([0]), count=100)
+    lanes = lanes_for({}, begin=endless, count=100)
     while lanes.idle:
         lanes.start(len(lanes.lanes))
     assert len(lanes.lanes) == 32
 
 
 def test_auto_lanes_fill_the_device_and_no_more():
-    lanes = lanes_for({}, share=lambda task: task, begin=lambda *_: iter([0]), count=8)
+    lanes = lanes_for({}, share=lambda task: task, begin=endless, count=8)
     started = []
     for share in [0.5, 0.25, 0.125, 0.125, 0.125]:
         if lanes.idle:
@@ -109,7 +114,7 @@ def test_auto_lanes_leave_memory_for_what_a_lane_was_seen_to_take():
 
     def begin(task, stream, note):
         device.reserved += 30
-        yield 0
+        yield from endless(task, stream, note)
 
     lanes = lanes_for({}, device, share=lambda task: 0.1, begin=begin)
     lanes.start(1)
@@ -135,8 +140,7 @@ class Memory:
                 yield 0
             if self.taken > self.room:
                 raise self.error
-            yield 1
-            yield 1
+            yield from [1] * 20
             return f"result of {task}"
         finally:
             self.taken -= 1
@@ -164,6 +168,65 @@ def test_running_out_of_memory_halves_the_lanes_and_loses_no_run(room, late, err
     assert notices and all("no memory" in notice for notice in notices)
     assert len(memory.started) == 10 + len(notices)
     assert lanes.limit <= 4
+
+
+def test_a_lane_that_starts_leaves_the_others_with_work():
+    given = []
+
+    def begin(task, stream, note):
+        given.append(f"{task} starts")
+        yield 0
+        while True:
+            given.append(f"{task} has work")
+            yield 1
+
+    lanes = lanes_for({}, begin=begin)
+    for task in "abc":
+        lanes.start(task)
+    assert given == ["a starts", "a has work", "b starts", "a has work", "b has work", "c starts"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_what_runs_left_makes_room_for_others(count):
+    """The device has memory for so many runs, those that train and those that left something."""
+    device = StandIn()
+
+    def begin(task, stream, note):
+        stream.left = None
+        left = [other for other in device.unused if other.left]
+        if len(lanes.lanes) + len(left) > count:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        yield 1
+        stream.left = "graphs"
+        return f"result of {task}"
+
+    lanes = lanes_for({}, device, begin=begin)
+    for stream in [device.take_stream() for _ in range(3)]:
+        stream.left = "graphs"
+        device.give_back(stream)
+    events = drive(lanes, range(6))
+    assert [result(events[task]) for task in range(6)] == [f"result of {n}" for n in range(6)]
+    assert not any(stream.left for stream in device.unused)
+
+
+def test_auto_lanes_count_on_what_runs_left():
+    device = StandIn(memory=100)
+
+    def begin(task, stream, note):
+        device.reserved += 40
+        yield 0
+        if task == "long":
+            yield from endless(task, stream, note)
+        stream.left = "graphs"
+        return "done"
+
+    lanes = lanes_for({}, device, share=lambda task: 0.1, begin=begin)
+    lanes.start("long")
+    assert lanes.idle
+    lanes.start("short")
+    assert not lanes.idle  # 20 free
+    assert [event.task for event in lanes.wait()] == ["short"]
+    assert lanes.idle
 
 
 def test_a_run_too_large_for_the_device_fails_and_the_others_go_on():
