@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
 from functools import cache, partial
 from typing import Any
@@ -77,6 +78,7 @@ def make_train(recipe: Recipe) -> Callable[[Run, Callable[[int], Any]], Result |
     keep_freed_memory()
     unpack(recipe.interactive)
     torch.set_num_threads(recipe.threads)
+    logging.getLogger("normbench.data").setLevel(logging.ERROR)  # the job has said the rest
     data, device = load_dataset(recipe.source), torch.device("cpu")
     data = data.first(recipe.limit) if recipe.limit else data
 

@@ -42,3 +42,21 @@ def test_a_command_opens_each_dataset_once(config):
     first = datasets.open(settings)
     assert datasets.open(dict(reversed(settings.items()))) is first
     assert datasets.open(settings | {"image_size": 9}) is not first
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"mean": [0.5, 0.5]}, {"mean": [0.5]}, {"std": [0.5]}, {"std": [0.0, 1, 1]}, {"mean": []}],
+    ids=str,
+)
+def test_means_and_deviations_are_of_three_colours_or_of_grey(config, changes):
+    with pytest.raises(UserError, match="data.(mean|std)="):
+        load_dataset(config("synthetic", image_size=8) | changes)
+
+
+def test_the_prepared_files_of_grey_and_of_colours_are_two(config, folder):
+    settings = config("imagefolder", root=str(folder), image_size=8)
+    colours = load_dataset(settings)
+    grey = load_dataset(settings | {"mean": [0.5], "std": [0.5]})
+    assert colours.train.images.shape[3] == 3 and grey.train.images.shape[3] == 1
+    assert load_dataset(settings).digest == colours.digest != grey.digest
