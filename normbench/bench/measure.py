@@ -8,8 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,6 +34,8 @@ class Task:
         lanes: how many runs normbench trains side by side.
         threads: CPU threads of each of these.
         launched: time.time() when its process was started.
+        grid: batch_size, lr and seeds, each a list, and epochs: of the runs of a whole grid.
+        command: what ``normbench run`` trains the same runs with.
     """
 
     settings: dict[str, Any]
@@ -46,6 +48,8 @@ class Task:
     lanes: int = 1
     threads: int = 1
     launched: float = 0.0
+    grid: Mapping[str, Any] = field(default_factory=dict)
+    command: Sequence[str] = ()
 
     @property
     def precision(self) -> str:

@@ -21,65 +21,93 @@ WARM_UP_STEPS = 3
 
 
 def main(task: Task) -> dict[str, Any]:
-    data = task.settings["data"]
-    device = torch.device(task.device)
-    torch.backends.cudnn.benchmark = True
-    torch.manual_seed(0)
-    size = data["image_size"]
-    fit = [transforms.Resize(size), transforms.CenterCrop(size)]
-    if data["fit"] == "squish":
-        fit = [transforms.Resize((size, size))]
-    grey = [transforms.Grayscale()] if task.channels == 1 else []
-    transform = transforms.Compose(
-        [*fit, *grey, transforms.ToTensor(), transforms.Normalize(data["mean"], data["std"])]
-    )
-
-    files = {split: ImageFolder(f"{task.images}/{split}", transform) for split in ("train", "val")}
-
-    def loader(split: str, **settings: Any) -> DataLoader:
-        return DataLoader(
-            files[split],
-            num_workers=available_cores(),
-            pin_memory=device.type == "cuda",
-            persistent_workers=True,
-            **settings,
-        )
-
-    train = loader("train", batch_size=task.batch_size, shuffle=True, drop_last=True)
-    val = loader("val", batch_size=128)
-    model = task.network(len(files["train"].classes)).to(device)
-    optimizer = make_optimizer(task.settings["optimizer"], model.parameters(), lr=0.01)
-    dtype = AUTOCAST[task.precision]
-    scaler = torch.amp.GradScaler(device.type, enabled=task.precision == "fp16")
-
-    def autocast() -> Any:
-        return torch.autocast(device.type, dtype=dtype) if dtype else nullcontext()
-
-    def train_step(images: torch.Tensor, labels: torch.Tensor) -> None:
-        images = images.to(device, non_blocking=True)
-        labels = labels.to(device, non_blocking=True)
-        optimizer.zero_grad()
-        with autocast():
-            loss = F.cross_entropy(model(images), labels)
-        scaler.scale(loss).backward()
-        scaler.step(optimizer)
-        scaler.update()
-
-    @torch.no_grad()
-    def evaluation_step(images: torch.Tensor, labels: torch.Tensor) -> None:
-        with autocast():
-            logits = model(images.to(device, non_blocking=True))
-        (logits.argmax(1) == labels.to(device)).sum().item()
-
-    model.train()
-    started, speed = throughput(train, train_step, task.seconds, device)
-    model.eval()
-    _, evaluation_speed = throughput(val, evaluation_step, task.seconds / 3, device)
+    loop = PlainLoop(task, task.batch_size, lr=0.01, seed=0)
+    loop.model.train()
+    started, speed = throughput(loop.train, loop.train_step, task.seconds, loop.device)
+    loop.model.eval()
+    _, evaluation = throughput(loop.val, loop.evaluation_step, task.seconds / 3, loop.device)
     return {
         "startup_seconds": started - task.launched,
         "images_per_second": speed,
-        "evaluation_images_per_second": evaluation_speed,
+        "evaluation_images_per_second": evaluation,
     }
+
+
+class PlainLoop:
+    """One run.
+
+    Args:
+        task: whose network, data and optimizer to train with.
+        batch_size, lr, seed: of the run.
+
+    Attributes:
+        device: where it trains.
+        train, val: loaders of both splits.
+        val_images: how many images the second has.
+        model: the network.
+    """
+
+    def __init__(self, task: Task, batch_size: int, lr: float, seed: int):
+        data, self.device = task.settings["data"], torch.device(task.device)
+        torch.backends.cudnn.benchmark = True
+        torch.manual_seed(seed)
+        size = data["image_size"]
+        fit = [transforms.Resize(size), transforms.CenterCrop(size)]
+        if data["fit"] == "squish":
+            fit = [transforms.Resize((size, size))]
+        grey = [transforms.Grayscale()] if task.channels == 1 else []
+        transform = transforms.Compose(
+            [*fit, *grey, transforms.ToTensor(), transforms.Normalize(data["mean"], data["std"])]
+        )
+        files = {name: ImageFolder(f"{task.images}/{name}", transform) for name in ("train", "val")}
+
+        def loader(split: str, **settings: Any) -> DataLoader:
+            return DataLoader(
+                files[split],
+                num_workers=available_cores(),
+                pin_memory=self.device.type == "cuda",
+                persistent_workers=True,
+                **settings,
+            )
+
+        self.train = loader("train", batch_size=batch_size, shuffle=True, drop_last=True)
+        self.val = loader("val", batch_size=128)
+        self.val_images = len(files["val"])
+        self.model = task.network(len(files["train"].classes)).to(self.device)
+        optimizer = task.settings["optimizer"]
+        self.optimizer = make_optimizer(optimizer, self.model.parameters(), lr=lr)
+        self.dtype = AUTOCAST[task.precision]
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=task.precision == "fp16")
+
+    def autocast(self) -> Any:
+        return torch.autocast(self.device.type, dtype=self.dtype) if self.dtype else nullcontext()
+
+    def train_step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        images = images.to(self.device, non_blocking=True)
+        labels = labels.to(self.device, non_blocking=True)
+        self.optimizer.zero_grad()
+        with self.autocast():
+            loss = F.cross_entropy(self.model(images), labels)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    @torch.no_grad()
+    def evaluation_step(self, images: torch.Tensor, labels: torch.Tensor) -> int:
+        """How many answers are right."""
+        with self.autocast():
+            logits = self.model(images.to(self.device, non_blocking=True))
+        return int((logits.argmax(1) == labels.to(self.device)).sum().item())
+
+    def run(self, epochs: int) -> float:
+        """Train and evaluate, epoch by epoch; the last accuracy."""
+        for _ in range(epochs):
+            self.model.train()
+            for images, labels in self.train:
+                self.train_step(images, labels)
+            self.model.eval()
+            right = sum(self.evaluation_step(images, labels) for images, labels in self.val)
+        return right / self.val_images
 
 
 def throughput(batches: DataLoader, step: Any, seconds: float, device: torch.device) -> Any:
