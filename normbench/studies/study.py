@@ -28,7 +28,8 @@ class Part:
         name: within the study.
         command: ``run`` or ``probe``.
         settings: what all its runs share, such as ``{"model": "cnn4", "train.epochs": 15}``.
-        sweep: setting -> its values; every combination is run.
+        sweep: setting -> its values; every combination is run. A setting that is not in the
+            model's config begins with a plus, as it is typed; among choices it does not.
         grid: batch_size, lr and seeds.
     """
 
@@ -68,12 +69,13 @@ class Part:
         chosen = {key: _chosen(config, key) for key in self.sweep}
         if any(chosen[key] not in values for key, values in self.sweep.items()):
             return None
-        return {**chosen, "batch_size": record["batch_size"], "lr": record["lr"]}
+        named = {key.lstrip("+"): value for key, value in chosen.items()}
+        return {**named, "batch_size": record["batch_size"], "lr": record["lr"]}
 
     def missing(self, found: Sequence[Mapping[str, Any]]) -> int:
         """How many of its runs are not among those found, which are choices and a seed, each."""
-        keys = [*self.sweep, *AXES.values()]
-        there = {tuple(of[key] for key in keys) for of in found}
+        keys = [*(key.lstrip("+") for key in self.sweep), *AXES.values()]
+        there = [tuple(of[key] for key in keys) for of in found]
         grid = [self.grid[axis] for axis in AXES]
         return sum(run not in there for run in product(*self.sweep.values(), *grid))
 
@@ -175,6 +177,6 @@ def _typed(value: Any) -> str:
 def _chosen(config: Mapping[str, Any], setting: str) -> Any:
     """What a record's config says of a setting: of a group, the option's name; else its value."""
     value: Any = config
-    for key in setting.split("."):
+    for key in setting.lstrip("+").split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value["name"] if isinstance(value, Mapping) and "name" in value else value
