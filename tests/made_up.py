@@ -122,9 +122,10 @@ def probe_record(probe, measured, norm="batchnorm", seed=0, status="finished", l
     config["probe"] |= changes
     if not known:
         config["norm"] = config["norm"] | {"name": norm}
+    of_run = {name: settings for name, settings in config.items() if name != "grid"}
     return {
         "schema": SCHEMA,
-        "key": run_key(config, run["batch_size"], run["lr"], seed),
+        "key": run_key(of_run, run["batch_size"], run["lr"], seed),
         "config": config,
         **{field: run[field] for field in ("batch_size", "lr", "seed", "environment")},
         "status": status,
