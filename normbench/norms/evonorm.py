@@ -89,7 +89,8 @@ class EvoNormS0(ChannelwiseLayer):
         self.v = nn.Parameter(torch.ones(num_channels))
 
     def normalize(self, x: Tensor) -> Tensor:
-        var = x.unflatten(1, (self.num_groups, -1)).flatten(2).var(2, correction=0)
+        groups = x.unflatten(1, (self.num_groups, -1))
+        var = groups.var(tuple(range(2, groups.dim())), correction=0)
         factor = (var + self.eps).rsqrt().repeat_interleave(self.num_channels // self.num_groups, 1)
         factor = factor.view(*factor.shape, *[1] * (x.dim() - 2))
         return x * (per_channel(self.v, x) * x).sigmoid() * factor
