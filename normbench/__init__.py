@@ -11,12 +11,12 @@ from normbench.version import __version__
 if TYPE_CHECKING:
     from normbench.analysis.curves import load_curves
     from normbench.analysis.frame import load_records
-    from normbench.api import probe, run
+    from normbench.api import probe, rank, run
     from normbench.errors import RunFailed, UserError
     from normbench.models import build_model, replace_norms
 
 __all__ = ["RunFailed", "UserError", "__version__", "build_model", "load_curves", "load_records",
-           "probe", "replace_norms", "run"]  # fmt: skip
+           "probe", "rank", "replace_norms", "run"]  # fmt: skip
 
 _PLACES = {
     "RunFailed": "normbench.errors",
@@ -25,6 +25,7 @@ _PLACES = {
     "load_curves": "normbench.analysis.curves",
     "load_records": "normbench.analysis.frame",
     "probe": "normbench.api",
+    "rank": "normbench.api",
     "replace_norms": "normbench.models",
     "run": "normbench.api",
 }

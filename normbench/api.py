@@ -10,12 +10,20 @@ from __future__ import annotations
 import base64
 import html
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hydra import version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from normbench.errors import RunFailed, UserError
 
@@ -26,6 +34,8 @@ if TYPE_CHECKING:
     from normbench.job import Job
     from normbench.runs.train import Report
     from normbench.store.records import Record
+
+WRONG = (OSError, MemoryError, HydraException, OmegaConfBaseException)  # the user's, once it runs
 
 _alone = threading.RLock()  # Hydra's and torch's global state are this process's
 
@@ -84,13 +94,39 @@ class Probed(Answer):
         return "\n\n".join([*filter(None, self.figures.values()), _counts(self, "measured")])
 
     def _repr_html_(self) -> str:
-        pictures = [Path(f"{stem}.png").read_bytes() for stem in self.figures]
-        images = "".join(
-            '<img style="max-width: 100%" src="data:image/png;base64,'
-            f'{base64.b64encode(picture).decode()}">'
-            for picture in pictures
-        )
-        return f"{images}<pre>{html.escape(str(self))}</pre>"
+        return _shown([stem.with_name(f"{stem.name}.png") for stem in self.figures], str(self))
+
+
+@dataclass(frozen=True, repr=False)
+class Ranked:
+    """Norms in order; a notebook shows the pages and their figures.
+
+    Attributes:
+        pages: one a model, data and protocol: its text, as markdown, and its files.
+    """
+
+    pages: list[tuple[str, list[Path]]]
+
+    @property
+    def figures(self) -> list[Path]:
+        """Of all pages, each as .png."""
+        return [path for _, files in self.pages for path in files if path.suffix == ".png"]
+
+    @cached_property
+    def frame(self) -> pandas.DataFrame:
+        """A row a cell, with the columns of the pages' CSV files, and ``page``, its name."""
+        import pandas
+
+        tables = [(files[0].stem, pandas.read_csv(files[1])) for _, files in self.pages]
+        return pandas.concat([table.assign(page=page) for page, table in tables])
+
+    def __str__(self) -> str:
+        return "\n\n".join(text for text, _ in self.pages)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return _shown(self.figures, str(self))
 
 
 class Plan(str):
@@ -185,6 +221,38 @@ def probe(
         return _checked(Probed(*found, figures), reports)
 
 
+def rank(norm: Any = None, *, config_dir: str | Path | None = None, **settings: Any) -> Ranked:
+    """Order norms by what the records tell, as ``normbench rank`` does.
+
+    Args:
+        norm: whose place is told in words: a name or a class, or a list of these.
+        config_dir: a folder with configs of your own.
+        settings: those of the command, such as ``among=["none", "batchnorm"]``,
+            ``baseline="groupnorm"`` and ``results={"dir": "results"}``.
+
+    Raises:
+        UserError: for wrong input, with the command's line.
+    """
+    from normbench.commands.rank import LISTS, write_pages
+    from normbench.typed import Typed
+
+    typed = Typed()
+    for key, value in ({"norm": norm} | settings).items():
+        if value is not None and key in LISTS:
+            several = value if isinstance(value, list | tuple) else [value]
+            names = [getattr(one, "__name__", one) for one in several]
+            typed.add(LISTS[key], names)
+        elif value is not None:
+            typed.add(key, value)
+    with _alone:
+        with _hydra("rank", config_dir) as loader:
+            cfg = loader.load_configuration("rank", typed.words, RunMode.RUN)
+        with read_write(cfg), open_dict(cfg):
+            del cfg["hydra"]
+        with _explained(WRONG):
+            return Ranked(list(write_pages(cfg)))
+
+
 @contextmanager
 def _jobs(command: str, given: Mapping[str, Any]) -> Iterator[tuple[list[Job], Datasets]]:
     """The jobs of a call, resolved; what they are given can be imported inside.
@@ -193,9 +261,6 @@ def _jobs(command: str, given: Mapping[str, Any]) -> Iterator[tuple[list[Job], D
         command: its name.
         given: the function's arguments.
     """
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
     from normbench.commands import load
     from normbench.data.load import Datasets
     from normbench.data.outlook import Outlook
@@ -216,20 +281,30 @@ def _jobs(command: str, given: Mapping[str, Any]) -> Iterator[tuple[list[Job], D
         configs = [job for words in typed for job in _composed(command, words, folder)]
         datasets = Outlook() if dry_run else Datasets()
         module = load(command)
-        with _explained((OSError, MemoryError, HydraException, OmegaConfBaseException)):
+        with _explained(WRONG):
             yield [module.prepare(config, words, datasets) for words, config in configs], datasets
 
 
 def _composed(command: str, words: list[str], folder: str | Path | None) -> list[Any]:
     """The configs of a command's jobs, each with what was typed, as Hydra composes them."""
-    from hydra import version
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra._internal.utils import create_config_search_path
-    from hydra.types import RunMode
+    from normbench.runs.sweep import composed
 
+    with _hydra(command, folder) as loader:
+        master = loader.load_configuration(command, words, RunMode.MULTIRUN)
+        return composed(loader, master, master.hydra.sweeper.params or {}, words)
+
+
+@contextmanager
+def _hydra(command: str, folder: str | Path | None) -> Iterator[ConfigLoaderImpl]:
+    """What reads a command's configs, as its own application does, whatever Hydra is used for in
+    this process; raises as ``_explained``.
+
+    Args:
+        command: its name.
+        folder: with configs of the user's own.
+    """
     from normbench.cli import register
     from normbench.places import config_folder
-    from normbench.runs.sweep import composed
 
     before = version.getbase()
     version.setbase("1.3")
@@ -239,9 +314,7 @@ def _composed(command: str, words: list[str], folder: str | Path | None) -> list
             path = create_config_search_path(str(config_folder()))
             if folder is not None:
                 path.append("python", f"file://{Path(folder).absolute()}")
-            loader = ConfigLoaderImpl(path)
-            master = loader.load_configuration(command, words, RunMode.MULTIRUN)
-            return composed(loader, master, master.hydra.sweeper.params or {}, words)
+            yield ConfigLoaderImpl(path)
     finally:
         version.VersionBase.instance().version_base = before
 
@@ -295,3 +368,13 @@ def _checked(answer: Any, reports: list[Report]) -> Any:
 def _counts(answer: Answer, done: str) -> str:
     runs = f"{answer.trained} run{'s' * (answer.trained != 1)} {done}"
     return f"{runs}, {answer.found} already there, in {answer.folder}"
+
+
+def _shown(pictures: Iterable[Path], text: str) -> str:
+    """HTML of files in PNG and a text, all of it in one piece."""
+    images = "".join(
+        '<img style="max-width: 100%" src="data:image/png;base64,'
+        f'{base64.b64encode(picture.read_bytes()).decode()}">'
+        for picture in pictures
+    )
+    return f"{images}<pre>{html.escape(text)}</pre>"

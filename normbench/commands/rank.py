@@ -8,6 +8,7 @@ commas. tune=N ranks the runs that normbench run tune=N trained, if tuning is wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,8 @@ class Config(StoredConfig):
     tuning: TuningConfig = field(default_factory=TuningConfig)
 
 
-def main(cfg: DictConfig) -> None:
+def write_pages(cfg: DictConfig) -> Iterator[tuple[str, list[Path]]]:
+    """Each page, as markdown, and all of its files."""
     from normbench.checks import check_folder, check_tuning
     from normbench.errors import UserError
     from normbench.report.rank_pages import views, write_page
@@ -67,6 +69,10 @@ def main(cfg: DictConfig) -> None:
     if not cfg.tell > 0:
         raise UserError(f"tell={cfg.tell} is not valid: give a difference in accuracy, above 0")
     for view, stem in views(Path(cfg.results.dir), plain(cfg)):
-        text, files = write_page(view, stem)
+        yield write_page(view, stem)
+
+
+def main(cfg: DictConfig) -> None:
+    for text, files in write_pages(cfg):
         print(text)
         print("Written:", *files, end="\n\n", flush=True)
