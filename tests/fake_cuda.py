@@ -42,13 +42,13 @@ def fake_cuda():
             yield
 
 
-def training_of(plan):
-    data = Dataset("made", split(50), split(31), ("a", "b", "c"), "digest", None)
+def training_of(plan, size=64):
+    data = Dataset("made", split(50, size), split(31, size), ("a", "b", "c"), "digest", None)
     return CapturedTraining(plan, data, CUDA, StandInStream())
 
 
-def split(count):
-    images = torch.empty(count, 64, 64, 3, dtype=torch.uint8)
+def split(count, size):
+    images = torch.empty(count, size, size, 3, dtype=torch.uint8)
     return Split(images, torch.zeros(count, dtype=torch.int64))
 
 
@@ -134,7 +134,8 @@ def one_kernel(tensors, *others, **settings):
 
 
 def statistics(x, running_mean, running_var, momentum):
-    return x.float().mean((0, 2, 3)), x.float().var((0, 2, 3))
+    of_a_channel = 0, *range(2, x.dim())
+    return x.float().mean(of_a_channel), x.float().var(of_a_channel)
 
 
 @torch.no_grad()
