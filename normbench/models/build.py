@@ -133,7 +133,7 @@ def replace_norms(model: Network, norm: Choice = "batchnorm", partial: bool = Fa
     _check_all_are(what, layers, partial, "partial=True")
     _adapt(what, model, chosen, layers.found)
     log.info(layers.summary(_name(norm)))
-    return model
+    return model.train(model.training)
 
 
 def _takes_norm_layer(settings: Mapping[str, Any]) -> bool:
