@@ -40,7 +40,7 @@ class StandIn:
 
     def __init__(self, delays=(), memory=10**12):
         self.delays, self.memory, self.reserved = list(delays), memory, 0
-        self.streams, self.unused, self.broken = [], [], False
+        self.streams, self.unused, self.broken, self.lost = [], [], False, ""
 
     def works(self):
         return not self.broken

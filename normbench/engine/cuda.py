@@ -21,11 +21,13 @@ class Cuda:
     Attributes:
         unused: streams to be used again, as libraries keep some memory for each that they have
             seen.
+        lost: why nothing more can be had from the device in this process, once that is so.
     """
 
     def __init__(self) -> None:
         torch.cuda.init()
         self.unused: list[Stream] = []
+        self.lost = ""
         torch.backends.cudnn.benchmark = True
         torch.backends.cudnn.deterministic = True
         torch.backends.cudnn.allow_tf32 = False

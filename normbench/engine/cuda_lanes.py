@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from normbench.engine.cuda import MOST_STREAMS, Cuda, Stream, out_of_memory
-from normbench.engine.lanes import Event, failure
+from normbench.engine.lanes import Event, Lanes, failure
 from normbench.explain import first_line
 
 # Trains a task in a stream, given something to call with what a user may want to know of it.
@@ -27,12 +27,14 @@ class CudaLanes:
     """Runs side by side on one device, each in a stream, all fed by this thread.
 
     When a lane runs out of memory, half as many go on: its task starts anew when there is room.
-    When a kernel fails in a way that takes the device from this process, all tasks fail at once.
+    When a kernel fails in a way that takes the device from this process, all that is left to do
+    goes to lanes elsewhere, and none tells by whose fault.
 
     Args:
         begin: what trains a task.
         device: the streams come from it.
         count: how many lanes at most; never more than there are streams.
+        elsewhere: makes lanes that are processes, each with the device to itself.
         share: the share of the device that a task keeps busy. With it, lanes count as idle only
             while shares and memory allow; without it, whenever there are less than ``count``.
 
@@ -42,7 +44,7 @@ class CudaLanes:
         waiting: tasks that ran out of memory.
         events: those that the next wait returns.
         need: bytes, the most that a lane was seen to take.
-        lost: why nothing more can be had from the device, once that is so.
+        others: the lanes elsewhere, once there are some.
     """
 
     def __init__(
@@ -50,18 +52,21 @@ class CudaLanes:
         begin: Begin,
         device: Cuda,
         count: int,
+        elsewhere: Callable[[], Lanes],
         share: Callable[[Any], float] | None = None,
     ):
-        self.begin, self.device, self.share = begin, device, share
+        self.begin, self.device, self.share, self.elsewhere = begin, device, share, elsewhere
         self.limit = min(count, MOST_STREAMS)
         self.lanes: list[_Lane] = []
         self.waiting: deque[Any] = deque()
         self.events: list[Event] = []
         self.need = 0
-        self.lost = ""
+        self.others = elsewhere() if device.lost else None
 
     @property
     def idle(self) -> int:
+        if self.others:
+            return max(0, self.others.idle - len(self.waiting))
         return int(not self.waiting and self._has_room())
 
     def _has_room(self) -> bool:
@@ -78,8 +83,8 @@ class CudaLanes:
     def start(self, task: Any) -> None:
         """Get a task ready, with work for the others meanwhile; it trains while ``wait`` waits."""
         self._advance_all()
-        if self.lost:
-            self.events.append(Event(task, error=self.lost))
+        if self.others:
+            self.waiting.append(task)
             return
         if self.device.free_memory() < MEMORY_RESERVE * self.need:
             self._drop_what_is_left()
@@ -99,17 +104,25 @@ class CudaLanes:
         """Keep the lanes busy until something is to be told; not longer than timeout seconds."""
         end = time.monotonic() + (float("inf") if timeout is None else timeout)
         while True:
-            while self.waiting and self._has_room():
+            while self.waiting and not self.others and self._has_room():
                 self.start(self.waiting.popleft())
             self._advance_all()
+            if self.others:
+                return self._wait_for(self.others, timeout)
             if self.events or not self.lanes or time.monotonic() >= end:
                 events, self.events = self.events, []
                 return events
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
+    def _wait_for(self, others: Lanes, timeout: float | None) -> list[Event]:
+        while self.waiting and others.idle:
+            others.start(self.waiting.popleft())
+        events, self.events = self.events, []
+        return events or others.wait(timeout)
+
     def _advance_all(self) -> None:
         for lane in list(self.lanes):
-            if lane in self.lanes:  # or it was lost together with another
+            if lane in self.lanes:  # or the device was lost meanwhile
                 self._advance(lane)
 
     def _advance(self, lane: _Lane) -> None:
@@ -128,24 +141,24 @@ class CudaLanes:
         except Exception as error:
             if out_of_memory(error):
                 self.events.append(self._shrink(lane, error))
-            else:
+            elif self.device.works():
                 self.events.append(failure(lane.task, error))
-                if not self.device.works():
-                    self._lose(lane, error)
+            else:
+                self._lose_device(error)
+                return
         self._drop(lane)
 
-    def _lose(self, lane: _Lane, error: Exception) -> None:
-        """Give up all tasks but the lane's, whose end is told already."""
-        self.lost = (
-            f"the device is lost to this process ({first_line(error)}): the same command, typed "
-            "again, trains what is missing"
+    def _lose_device(self, error: Exception) -> None:
+        """Have all tasks train elsewhere; the lane that met the error need not have caused it."""
+        self.device.lost = first_line(error)
+        self.others = self.elsewhere()
+        notice = (
+            f"the device is lost to this process ({self.device.lost}); it starts again in another"
         )
-        others = [other for other in self.lanes if other is not lane]
-        tasks = [*(other.task for other in others), *self.waiting]
-        self.events += [Event(task, error=self.lost) for task in tasks]
-        self.waiting.clear()
-        for other in others:
-            self._drop(other)
+        for lane in list(self.lanes):
+            self._drop(lane)
+            self.waiting.append(lane.task)
+        self.events += [Event(task, notice=notice) for task in self.waiting]
 
     def _shrink(self, lane: _Lane, error: Exception) -> Event:
         """Go on with half the lanes; the one that found no memory has to wait."""
@@ -184,6 +197,8 @@ class CudaLanes:
         for lane in list(self.lanes):
             self._drop(lane)
         self._drop_what_is_left()
+        if self.others:
+            self.others.close()
         self.waiting.clear()
         self.events.clear()
 

@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -43,6 +43,7 @@ class Event:
         error: what ended it, in one line.
         details: the traceback, if there is one.
         notice: what a user may want to know of a task that goes on.
+        spent: whether the process that tells it can train nothing more.
     """
 
     task: Any
@@ -51,10 +52,15 @@ class Event:
     error: str | None = None
     details: str = ""
     notice: str = ""
+    spent: bool = False
 
     @property
     def ended(self) -> bool:
         return self.result is not None or self.error is not None
+
+
+class Spent(Exception):
+    """A process can train nothing more, because of the error that this is raised from."""
 
 
 class Lanes(Protocol):
@@ -141,6 +147,9 @@ class ProcessLanes:
                 continue
             if events[-1].ended:
                 process.task = None
+            if events[-1].spent:
+                self.processes.remove(process)
+                process.end()
         return events
 
     def _fork(self) -> _LaneProcess:
@@ -257,6 +266,9 @@ def _no_debugger(*args: Any, **kwargs: Any) -> None:
 def _attempt(make_train: Callable[[], Train], task: Any, report: Report) -> Event:
     try:
         return Event(task, result=make_train()(task, report))
+    except Spent as spent:
+        assert isinstance(spent.__cause__, Exception)
+        return replace(failure(task, spent.__cause__), spent=True)
     except Exception as error:  # whatever stops this task, others go on
         return failure(task, error)
 

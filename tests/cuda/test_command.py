@@ -29,3 +29,33 @@ def test_what_cannot_be_captured_is_said_and_trained(normbench_command):
     assert code == 0, err
     assert "1 run trained" in out
     assert "without CUDA graphs" in err and "NAdam" in err
+
+
+BOOM = """
+import torch
+from torch import nn
+
+class Boom(nn.BatchNorm2d):
+    \"\"\"With seed 1, a kernel fails, which takes the device from its process.\"\"\"
+
+    def __init__(self, num_channels):
+        super().__init__(num_channels)
+        self.bad = torch.initial_seed() == 1
+
+    def forward(self, x):
+        if self.bad and x.is_cuda:
+            x = x + torch.zeros(1, device=x.device)[torch.full((1,), 5, device=x.device)]
+        return super().forward(x)
+"""
+
+
+def test_a_run_that_loses_the_device_takes_no_other_along(normbench_command):
+    nb = normbench_command
+    (nb.folder / "boom.py").write_text(BOOM)
+    code, out, err = nb.process(
+        "run", *TINY, "device=cuda", "grid.batch_size=[20]", "grid.lr=[0.01]",
+        "grid.seeds=[0,1,2,3]", "norm=batchnorm", "norm.name=boom", "norm.layer._target_=boom.Boom",
+    )  # fmt: skip
+    assert code == 1 and "3 runs trained" in out and "1 failed" in err
+    assert "the device is lost to this process" in err
+    assert sorted(json.loads(path.read_text())["seed"] for path in nb.records) == [0, 2, 3]

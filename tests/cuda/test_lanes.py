@@ -42,6 +42,7 @@ def drive(cuda, data, plans, count=8):
         lambda name, stream, note: run_in_stream(plans[name], data, CUDA, stream, note),
         cuda,
         count,
+        elsewhere=pytest.fail,
     )
     tasks, events, ended = list(plans), {name: [] for name in plans}, []
     while tasks or len(ended) < len(plans):
@@ -141,7 +142,7 @@ def begin(seed, stream, note):
     plan = Plan(network, Ranger, flat_cosine, 128, 0.001, seed, 30, precision)
     return run_in_stream(plan, data, torch.device("cuda"), stream, note)
 
-lanes, ended = CudaLanes(begin, device, 2), []
+lanes, ended = CudaLanes(begin, device, 2, elsewhere=sys.exit), []
 for seed in range(2):
     lanes.start(seed)
 while len(ended) < 2:

@@ -3,6 +3,7 @@
 The same on a device is tested in tests/cuda.
 """
 
+import os
 from functools import partial
 
 import pytest
@@ -13,7 +14,9 @@ from torch import nn
 
 from normbench.engine.captured import run_in_stream
 from normbench.engine.cuda_lanes import CudaLanes
+from normbench.engine.lanes import ProcessLanes
 from normbench.models.cnn4 import CNN4
+from normbench.runs.lanes import train_on_cuda
 
 CPU = torch.device("cpu")
 DATA = dataset()
@@ -23,11 +26,11 @@ def sgd(params, **settings):
     return torch.optim.SGD(params, momentum=0.9, **settings)
 
 
-def lanes_for(plans, device=None, count=8, share=None, begin=None):
+def lanes_for(plans, device=None, count=8, share=None, begin=None, elsewhere=pytest.fail):
     def begin_captured(name, stream, note):
         return run_in_stream(plans[name], DATA, CPU, stream, note)
 
-    return CudaLanes(begin or begin_captured, device or StandIn(), count, share)
+    return CudaLanes(begin or begin_captured, device or StandIn(), count, elsewhere, share)
 
 
 def drive(lanes, tasks):
@@ -255,25 +258,69 @@ def test_an_error_in_one_lane_is_reported_and_the_others_go_on():
     assert "Traceback" in events["broken"][-1].details
 
 
-def test_a_lost_device_ends_all_tasks_at_once_and_says_what_to_do():
-    device, started = StandIn(), []
+class Asserting:
+    """Trains tasks on a device that is lost for good when a task is bad."""
 
-    def begin(task, stream, note):
-        started.append(task)
+    def __init__(self, device):
+        self.device, self.started = device, []
+
+    def begin(self, task, stream, note):
+        self.started.append(task)
         yield 0
-        if task == "bad":
-            device.broken = True
-        if device.broken:
-            raise RuntimeError("CUDA error: device-side assert triggered\nmore")
-        yield from [1] * 9
+        for step in range(9):
+            if "bad" in task and step == 3:
+                self.device.broken = True
+            if self.device.broken:
+                raise RuntimeError("CUDA error: device-side assert triggered\nmore")
+            yield 1
+        return f"{task} in process {os.getpid()}"
 
-    events = drive(lanes_for({}, device, count=3, begin=begin), ["good", "bad", "other", "later"])
-    errors = {task: told[-1].error for task, told in events.items()}
-    assert errors["bad"].startswith("RuntimeError: CUDA error: device-side assert triggered")
-    for task in ("good", "other", "later"):
-        assert "is lost" in errors[task] and "device-side assert triggered):" in errors[task]
-        assert "same command" in errors[task] and "\n" not in errors[task]
-    assert "later" not in started
+
+def make_train():
+    device = StandIn()
+    return train_on_cuda(Asserting(device).begin, device)
+
+
+def in_processes():
+    return ProcessLanes(2, make_train)
+
+
+@pytest.mark.slow
+def test_after_a_lost_device_other_processes_go_on_with_what_is_left():
+    device = StandIn()
+    here = Asserting(device)
+    tasks = ["good", "bad", "other", "later", "as bad", "last", *(f"another {n}" for n in range(9))]
+    lanes = lanes_for({}, device, count=3, begin=here.begin, elsewhere=in_processes)
+    events = drive(lanes, tasks)
+    ends = {task: told[-1] for task, told in events.items()}
+    for task in tasks:
+        if "bad" in task:
+            assert ends[task].error.startswith("RuntimeError: CUDA error: device-side assert trig")
+        else:
+            assert ends[task].result.startswith(task)
+            assert not ends[task].result.endswith(f" {os.getpid()}")
+    assert set(here.started) == {"good", "bad", "other"}
+    for task in here.started:  # by whose fault is not known yet
+        notices = [event.notice for event in events[task] if event.notice]
+        assert len(notices) == 1 and "is lost" in notices[0] and "\n" not in notices[0]
+        assert "(CUDA error: device-side assert triggered)" in notices[0]
+
+    later = lanes_for({}, device, begin=here.begin, elsewhere=in_processes)
+    assert result(drive(later, ["of the next job"])["of the next job"])
+    assert "of the next job" not in here.started
+
+
+@pytest.mark.slow
+def test_a_process_that_cannot_have_the_device_fails_its_tasks():
+    device = StandIn()
+    device.lost = "CUDA error: device-side assert triggered"
+    lanes = lanes_for({}, device, elsewhere=lambda: ProcessLanes(2, no_device))
+    events = drive(lanes, range(5))
+    assert all("no CUDA-capable device" in events[task][-1].error for task in range(5))
+
+
+def no_device():
+    raise RuntimeError("CUDA error: no CUDA-capable device is detected")
 
 
 def test_lanes_that_are_closed_stop():
