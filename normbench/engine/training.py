@@ -124,6 +124,7 @@ class Training:
         scaler: of the loss, for fp16.
         scale, shift: of the channels, (1, C, 1, 1), for whole numbers from 0 to 255.
         shifted: whether shift is anything but 0.
+        row_scale, row_shift: the same for a row of pixels, (W C,).
         order: draws the order of the images.
         augmentation: transforms them, or None.
         metrics: sums over the present epoch or evaluation.
@@ -158,6 +159,10 @@ class Training:
         )
         self.scale, self.shift = 1 / (255 * std), -mean / std
         self.shifted = bool(any(plan.mean))
+        width = data.train.images.shape[2]
+        self.row_scale, self.row_shift = (
+            t.flatten().repeat(width) for t in (self.scale, self.shift)
+        )
         self.order = torch.Generator().manual_seed(plan.seed)
         self.augmentation = None
         if plan.augment != "none":
@@ -175,8 +180,11 @@ class Training:
 
     def inputs(self, images: Tensor) -> Tensor:
         """uint8 (B, H, W, C) -> float32 (B, C, H, W), scaled, channels last."""
-        x = images.permute(0, 3, 1, 2).to(torch.float32).mul_(self.scale)
-        return x.add_(self.shift) if self.shifted else x
+        # row by row: pixel by pixel, with three numbers at a time, takes eight times as long
+        rows = images.flatten(2).to(torch.float32).mul_(self.row_scale)
+        if self.shifted:
+            rows.add_(self.row_shift)
+        return rows.view(images.shape).permute(0, 3, 1, 2)
 
     def step(self, index: Tensor) -> None:
         """Train on the images at index (B,), int64."""

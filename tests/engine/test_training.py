@@ -192,3 +192,17 @@ def test_the_schedule_is_stepped_every_batch(data):
         CPU,
     )
     assert rates == pytest.approx([0.05 * i / 12 for i in range(1, 13)])
+
+
+@pytest.mark.parametrize("mean", [(0.0, 0.0, 0.0), (0.5, 0.4, 0.3)])
+def test_images_are_scaled_color_by_color(mean, data):
+    training = Training(plan(mean=mean, std=(0.2, 0.3, 0.4)), data, CPU)
+    images = data.train.images[:5]
+    x = training.inputs(images)
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    for color, (m, s) in enumerate(zip(mean, (0.2, 0.3, 0.4), strict=True)):
+        expected = (images[..., color].double() / 255 - m) / s
+        torch.testing.assert_close(x[:, color], expected, check_dtype=False)
+    # in the same bits as pixel by pixel
+    pixels = images.permute(0, 3, 1, 2) * training.scale
+    assert torch.equal(x, pixels + training.shift if any(mean) else pixels)
