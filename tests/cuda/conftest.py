@@ -11,8 +11,10 @@ from normbench.engine.optimizers import Ranger
 from normbench.engine.schedules import flat_cosine
 from normbench.engine.training import Plan
 from normbench.models import build_model
+from normbench.places import read_config
 
 CUDA = torch.device("cuda")
+SIDE = 64  # of images
 
 
 def pytest_collection_modifyitems(items):
@@ -39,11 +41,17 @@ def data(cuda):
     def split(count, seed):
         generator = torch.Generator().manual_seed(seed)
         labels = torch.randint(0, 3, (count,), generator=generator)
-        images = torch.randint(0, 200, (count, 64, 64, 3), generator=generator)
+        images = torch.randint(0, 200, (count, SIDE, SIDE, 3), generator=generator)
         images[torch.arange(count), :, :, labels] += 40
         return Split(images.to(torch.uint8), labels)
 
     return Dataset("made", split(100, 0), split(70, 1), ("a", "b", "c"), "digest", None).to(CUDA)
+
+
+def sized(model):
+    """A model's config for the images here, where it has to know their size."""
+    settings = dict(read_config(f"model/{model}"))
+    return settings | ({"image_size": SIDE} if "image_size" in settings else {})
 
 
 @pytest.fixture
@@ -55,7 +63,7 @@ def plan():
 
     def make(model="cnn4", norm="batchnorm", **changes):
         settings = {
-            "model": model if callable(model) else partial(build_model, model, norm, 3),
+            "model": model if callable(model) else partial(build_model, sized(model), norm, 3),
             "optimizer": Ranger,
             "schedule": flat_cosine,
             "batch_size": 2,

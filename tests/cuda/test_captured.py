@@ -25,7 +25,10 @@ ARTICLE = [
     "ws_groupnorm", "ws_bcn",
 ]  # fmt: skip
 NORMS = [*ARTICLE, *(norm for norm in config_names("norm") if norm not in ARTICLE)]
-MODELS = config_names("model")
+# the article's first, then every norm in the small model and every model with a norm
+PAIRS = [(model, norm) for model in ("cnn4", "resnet18") for norm in ARTICLE]
+PAIRS += [("cnn4", norm) for norm in NORMS if norm not in ARTICLE]
+PAIRS += [(m, "batchnorm") for m in config_names("model") if m not in ("cnn4", "resnet18")]
 
 ONE_CYCLE = partial(one_cycle, momentum=[0.95, 0.5, 0.95])
 
@@ -88,8 +91,7 @@ def distance(one, other, start):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model, norm", PAIRS)
 def test_replayed_steps_are_the_steps_of_the_host(cuda, data, plan, model, norm, precision):
     chosen = plan(model, norm, precision=precision)
     with training_of(cuda, HostDriven, chosen, data) as host:
@@ -194,9 +196,9 @@ def test_noise_goes_on_after_a_checkpoint(cuda, data, plan, tmp_path, graphs):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-@pytest.mark.parametrize("norm", NORMS)
-def test_nothing_in_a_step_waits_for_the_device(cuda, data, plan, norm, precision):
-    chosen = plan(norm=norm, precision=precision)
+@pytest.mark.parametrize("model, norm", PAIRS)
+def test_nothing_in_a_step_waits_for_the_device(cuda, data, plan, model, norm, precision):
+    chosen = plan(model, norm, precision=precision)
     with training_of(cuda, CapturedTraining, chosen, data) as training:
         for mode in ("default", "error"):  # what happens only once may wait
             training.counter.zero_()
@@ -211,7 +213,7 @@ def test_nothing_in_a_step_waits_for_the_device(cuda, data, plan, norm, precisio
                 torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", config_names("model"))
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_gradients_lie_as_the_copy_that_collects_them_wants(cuda, data, plan, model, precision):
     """Where strides differ, one copy would become many."""
