@@ -309,8 +309,8 @@ def of_learning_rates(records: list[Record]) -> Iterator[Chart]:
         Axis("learning rate", log=True),
         Axis("training loss", log=False),
         [Panel("", lines)],
-        about="Of the last tenth of the steps. A run trains if it ends below the lower level. Lines "
-        f"end where a seed is {ABOVE:g} or more above guessing, or diverges.",
+        about="Of the last tenth of the steps. A run trains if it ends below the lower level. "
+        f"Lines end where a seed is {ABOVE:g} or more above guessing, or diverges.",
         levels=(
             (first["guessing"], "guessing"),
             (first["guessing"] - probe["margin"], "trains below"),
@@ -392,7 +392,11 @@ def of_any(records: list[Record]) -> Iterator[Chart]:
     example = max((r["measured"] for r in finished(records)), key=lambda m: len(str(m)))
     flat = dict(_flat(example))
     names = {k: v for k, v in flat.items() if _all(v, str)}
-    axes = {k: v for k, v in flat.items() if _all(v, (int, float)) and _rises(v)}
+    axes = {
+        key: value
+        for key, value in flat.items()
+        if _all(value, (int, float)) and _rises(value) and _is_axis(key, value, records)
+    }
     axes = dict(sorted(axes.items(), key=lambda item: item[0] != "at"))
     over: dict[str, list[Panel]] = {}
     single: list[Panel] = []
@@ -472,6 +476,15 @@ def _all(value: Any, kind: Any) -> bool:
 def _numbers(value: Any) -> bool:
     """Whether it is a list of numbers, some of which may lack."""
     return isinstance(value, list) and _all([0.0 if v is None else v for v in value], (int, float))
+
+
+def _is_axis(key: str, values: list[float], records: Sequence[Record]) -> bool:
+    """Whether numbers that rise say where something was measured: when (``at``), as the probe's
+    settings have it, or as in every run alike."""
+    if key == "at" or any(values in r["config"]["probe"].values() for r in records):
+        return True
+    others = [_get(r, key) for r in records]
+    return len(others) > 1 and all(other == values for other in others)
 
 
 def _rises(values: Iterable[float]) -> bool:

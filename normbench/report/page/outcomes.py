@@ -164,7 +164,7 @@ def accuracy_chart(tab: Tab) -> Chart | None:
         panels.append(Panel(place_name(place), [dot for dot in dots if dot]))
     return _chart(
         Chart(
-            id=f"{tab.id}-accuracy",
+            id=f"{tab.id}-cells",
             title=f"Accuracy of every cell, {tab.label}",
             x=ACCURACY,
             y=Axis(""),

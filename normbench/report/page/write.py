@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -14,7 +14,6 @@ from typing import Any
 
 from normbench.analysis.groups import norm_rank
 from normbench.article_grid import ArticleGrid
-from normbench.claims.rules import NOT_MEASURED
 from normbench.drawing.style import looks
 from normbench.report.page import outcomes, verdicts
 from normbench.report.page.charts import Chart
@@ -76,7 +75,10 @@ def page(article: ArticleGrid) -> str:
     studies = study_views(article.results)
     judged = [*verdicts.judge(results, article.probes()), *(c for s in studies for c in s.claims)]
     parts = _parts(judged, found, studies)
-    charts = list(_charts(tabs, found, studies))
+    charts_of = {tab.id: tab_charts(tab) for tab in tabs}
+    charts = [chart for of in charts_of.values() for chart in of]
+    charts += [chart for one in found for chart in one.charts]
+    charts += [chart for one in studies for chart in one.charts]
     norms = _norms(tabs, charts)
     data = {
         "norms": norms,
@@ -87,6 +89,7 @@ def page(article: ArticleGrid) -> str:
     scripts = [*(_read("vendor", name) for name in VENDOR), _script()]
     return environment.get_template("page.html.j2").render(
         tabs=tabs,
+        charts_of=charts_of,
         shown=[tab for tab in tabs if tab.measured],
         parts=parts,
         claimed=CLAIMED,
@@ -101,7 +104,6 @@ def page(article: ArticleGrid) -> str:
         explorers=data["explorers"],
         records=records,
         facts=_facts(records, found, studies),
-        protocol=article,
         styles="\n".join(_read("styles", name) for name in STYLES),
         scripts=scripts,
         policy=_policy(scripts),
@@ -137,19 +139,10 @@ def _parts(
     return parts
 
 
-def _charts(
-    tabs: Iterable[Tab], found: Iterable[Measured], studies: Iterable[StudyView]
-) -> Iterator[Chart]:
-    for tab in tabs:
-        yield from tab_charts(tab)
-    for one in found:
-        yield from one.charts
-    for study in studies:
-        yield from study.charts
-
-
 def tab_charts(tab: Tab) -> list[Chart]:
-    """All charts of what runs came to."""
+    """All charts of what runs came to; none where the article's numbers would stand alone."""
+    if not tab.measured:
+        return []
     of = (outcomes.accuracy_chart, outcomes.batch_size_chart, outcomes.speed_chart)
     charts = [chart for draw in of if (chart := draw(tab))]
     return charts + outcomes.curve_charts(tab)
@@ -157,7 +150,7 @@ def tab_charts(tab: Tab) -> list[Chart]:
 
 def _norms(tabs: Iterable[Tab], charts: Iterable[Chart]) -> list[dict[str, Any]]:
     """Every norm of the page, in the article's order, with its look and the class of its rows."""
-    named = {norm for tab in tabs for norm in tab.norms}
+    named = {norm for tab in tabs if tab.measured for norm in tab.norms}
     named |= {norm for chart in charts for norm in chart.norms}
     ordered = sorted(named, key=norm_rank)
     return [
@@ -245,7 +238,6 @@ def _environment() -> Any:
         "range_of": range_of,
         "tidy": tidy,
     }
-    environment.globals |= {"NOT_MEASURED": NOT_MEASURED, "tab_charts": tab_charts}
     return environment
 
 

@@ -142,10 +142,15 @@ class Explorer {
   }
 
   show({ plot }, svg, said) {
-    if (typeof svg === "string") return plot.replaceChildren(element("p", { class: "empty" }, svg));
+    if (typeof svg === "string") {
+      plot.removeAttribute("role");
+      plot.removeAttribute("aria-label");
+      return plot.replaceChildren(element("p", { class: "empty" }, svg));
+    }
     svg.classList.add("drawn");
-    svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", said);
+    svg.setAttribute("aria-hidden", "true");
+    plot.setAttribute("role", "img");
+    plot.setAttribute("aria-label", said);
     plot.replaceChildren(svg);
   }
 

@@ -1,0 +1,271 @@
+"""The page: the records' numbers, nothing of theirs taken for HTML, nothing loaded."""
+
+import math
+import statistics
+
+import numpy as np
+import pytest
+from made_up import probe_record, record, runs, stored
+from pages import EVIL, PageReader, digest, probed, watched
+
+from normbench.analysis.welch import Estimate
+from normbench.claims.rules import FORM_OF_RATIOS, Part
+from normbench.report.page.charts import POINTS, Axis, Chart, Line, Panel, centre, short
+from normbench.report.page.measured import of_any
+from normbench.report.page.verdicts import Noted, strip
+from normbench.report.page.write import markdown, number, signed
+
+
+@pytest.fixture
+def page_of(normbench_command):
+    """records, probe records -> the page of a folder that holds these."""
+
+    def make(records=(), probes=(), folder="results"):
+        results = normbench_command.folder / folder
+        results.mkdir()
+        if records:
+            stored(results, records)
+        probed(results, probes)
+        code, out, err = normbench_command("report", f"results.dir={folder}")
+        assert code == 0, err
+        assert out == f"Written: {folder}/report.html\n"
+        return (results / "report.html").read_text()
+
+    return make
+
+
+def test_numbers_are_those_of_the_records(page_of):
+    records = runs("none", accuracy=0.4321, spread=0.02) + runs("batchnorm", accuracy=0.5)
+    page = PageReader(page_of(records))
+    assert "0.43 ± 0.02 (0.47 ± 0.01 )" in page.text
+    chart = page.data["charts"]["runs-0-cells"]
+    (panel,) = (p for p in chart["panels"] if p["title"] == "batch size 128, learning rate 0.01")
+    ours = {m["norm"]: m for m in panel["marks"] if m["kind"] == "ours"}
+    accuracies = [r["epochs"][-1]["val_accuracy"] for r in records[:3]]
+    assert ours["none"]["runs"] == pytest.approx(accuracies, abs=1e-4)
+    assert ours["none"]["value"] == pytest.approx(statistics.fmean(accuracies), abs=1e-4)
+    assert ours["none"]["low"] == pytest.approx(0.4321 - 0.02, abs=1e-4)
+    assert "0.47" in page.text and {m["kind"] for m in panel["marks"]} == {"ours", "article"}
+
+
+def test_a_layer_and_data_of_ones_own_are_in_tables_charts_and_legend(page_of):
+    mine = runs("batchnorm", protocol=("data=synthetic",))
+    for one in mine:
+        one["config"] = one["config"] | {"norm": {"name": "mine", "layer": {"_target_": "my.Norm"}}}
+        one["key"] = f"aa{one['key']}"[:16]
+    page = PageReader(page_of(mine + runs("none")))
+    assert "mine" in [norm["name"] for norm in page.data["norms"]]
+    assert "cnn4 on synthetic" in page.attributes("data-label")
+    assert "mine" in page.attributes("data-norm")
+    marks = [
+        mark["norm"]
+        for chart in page.data["charts"].values()
+        for panel in chart["panels"]
+        for mark in panel["marks"]
+    ]
+    assert "mine" in marks
+
+
+def test_what_looks_like_html_in_a_record_stays_text(page_of):
+    evil = runs("batchnorm", protocol=("data=synthetic",))
+    for one in evil:
+        one["config"] = one["config"] | {"norm": {"name": EVIL, "layer": {"_target_": "my.Norm"}}}
+        one["key"] = f"bb{one['key']}"[:16]
+        one["environment"] = one["environment"] | {"device": EVIL, "commit": "</style><b>"}
+    html = page_of(evil, [r | {"config": _named(r, EVIL)} for r in watched("batchnorm", 0)])
+    page = PageReader(html)
+    assert 'alert("norm")' not in " ".join(page.scripts)
+    assert [norm["name"] for norm in page.data["norms"]] == [EVIL]
+    assert EVIL in page.text and EVIL in page.attributes("data-norm")
+    assert all(digest(script) in page.policy["script-src"] for script in page.scripts)
+    assert len(page.scripts) == 3
+    assert not any(name.startswith("on") for _, a in page.elements for name in a)
+
+
+def _named(one, name):
+    return one["config"] | {"norm": one["config"]["norm"] | {"name": name}}
+
+
+def test_nothing_is_loaded_and_no_script_runs_but_the_pages_own(page_of):
+    page = PageReader(page_of(runs("none")))
+    assert page.policy["default-src"] == ["'none'"]
+    assert page.policy["script-src"] == [digest(script) for script in page.scripts]
+    assert not page.attributes("src")
+    assert not [a for tag, a in page.elements if tag in ("link", "iframe", "img", "object", "base")]
+    assert all(not href.startswith("//") for href in page.attributes("href"))
+
+
+def test_the_same_records_give_the_same_bytes(page_of):
+    probes = [one for norm in ("none", "batchnorm") for one in watched(norm, 0)]
+    records = runs("none") + runs("batchnorm")
+    assert page_of(records, probes) == page_of(records[::-1], probes[::-1], folder="again")
+
+
+def test_every_link_inside_of_the_page_leads_somewhere_and_no_id_is_there_twice(page_of):
+    page = PageReader(page_of(runs("none"), watched("none", 0)))
+    assert len(page.ids) == len(set(page.ids))
+    assert {href[1:] for href in page.attributes("href") if href[:1] == "#"} <= set(page.ids)
+    assert {
+        of for name in ("aria-controls", "aria-labelledby") for of in page.attributes(name)
+    } <= (set(page.ids))
+    drawn = page.attributes("data-chart")
+    assert sorted(drawn) == sorted(set(drawn) & set(page.data["charts"]))
+
+
+def test_an_empty_folder_gives_a_page_that_says_what_to_type(page_of):
+    page = PageReader(page_of())
+    assert "Nothing has been measured yet in this folder." in page.text
+    for command in ("normbench run experiment=quickstart", "normbench probe probe=ablation"):
+        assert command in page.text
+    assert page.data["charts"] == {} and page.data["norms"] == []
+
+
+def test_a_folder_that_is_not_there_is_one_line(normbench_command):
+    code, out, err = normbench_command("report", "results.dir=nowhere")
+    assert code == 2 and out == ""
+    assert len(err.splitlines()) == 1 and "nowhere" in err
+
+
+def test_a_part_of_the_grid_says_what_is_missing_and_what_makes_it(page_of):
+    page = PageReader(page_of(runs("none")[:2]))
+    assert "cells are not complete: cnn4 none bs=128 lr=0.01" in page.text
+    assert "normbench run -m experiment=article model=cnn4" in page.text
+    assert "2 of 3 runs" in page.text
+
+
+def test_a_training_that_was_watched_can_be_gone_through_step_by_step(page_of):
+    probes = [
+        one for norm in ("none", "batchnorm") for s in (0, 1) for one in watched(norm, s, 1.5)
+    ]
+    (explorer,) = PageReader(page_of([], probes)).data["explorers"]
+    assert explorer["last"] == 12 and explorer["missing"] == []
+    of = explorer["activations"]["batchnorm"]
+    assert of["at"] == [0, 5, 10] and of["layers"] == ["convolution 1", "convolution 2"]
+    assert of["percentiles"][1][4] == [2, 4, 6]
+    assert explorer["landscape"]["none"]["sizes"] == [0, 0.1, 0.2]
+    assert explorer["landscape"]["none"]["losses"][0] == pytest.approx([1.5, 1.5, 3.0])
+
+
+def test_runs_that_diverged_are_named(page_of):
+    diverged = [record(norm="none", seed=s, status="diverged") for s in range(3)]
+    assert "diverged" in PageReader(page_of(diverged + runs("batchnorm"))).text
+
+
+def test_flags_stand_for_settings(normbench_command, monkeypatch):
+    (normbench_command.folder / "results").mkdir()
+    shown = []
+    monkeypatch.setattr("webbrowser.open", shown.append)
+    code, out, err = normbench_command("report", "--open")
+    assert code == 0, err
+    (uri,) = shown
+    assert uri.startswith("file:///") and uri.endswith("results/report.html")
+
+
+def test_watching_writes_anew_when_a_record_is_there_that_was_not(normbench_command, monkeypatch):
+    results = normbench_command.folder / "results"
+    results.mkdir()
+    looks = []
+
+    def sleep(seconds):
+        looks.append(seconds)
+        if len(looks) == 1:
+            stored(results, runs("none"))
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr("normbench.interruption.leave", lambda: None)
+    _, out, _ = normbench_command("report", "--watch", "every=1")
+    assert looks == [1, 1, 1]
+    assert out.count("Written:") == 2  # at first, and for the records; not at the third look
+    assert "0.50" in PageReader((results / "report.html").read_text()).text
+
+
+def test_claims_name_the_records_that_they_were_judged_by():
+    mapping = Noted({"a": 1, "b": 2, "c": 3})
+    assert mapping.get("a") == 1 and mapping["b"] == 2 and mapping.get("z") is None
+    assert mapping.seen == ["a", "b", "z"]
+
+
+def test_a_mean_and_its_spread_are_those_of_the_seeds_that_there_are():
+    logs = np.random.default_rng(0).normal(size=(4, 5))
+    logs[2, 3] = np.nan
+    middle, low, high = centre(logs)
+    known = logs[[0, 1, 3], 3]
+    assert middle[3] == pytest.approx(known.mean())
+    assert high[3] - middle[3] == pytest.approx(statistics.stdev(known))
+    geometric = centre(np.exp(logs), geometric=True)
+    np.testing.assert_allclose(np.log(geometric), [middle, low, high])
+
+
+def test_of_one_run_no_spread_is_drawn_and_many_points_are_thinned_with_both_ends():
+    line = Line("a", np.arange(1000), np.arange(1000.0)[None], "a").data()
+    assert line["low"] is None and line["runs"] == []
+    assert len(line["x"]) == POINTS and line["x"][0] == 0 and line["x"][-1] == 999
+
+
+def test_a_chart_is_described_for_those_who_do_not_see_it():
+    chart = Chart("c", "Loss", Axis("step"), Axis("loss"), [Panel("one", []), Panel("two", [])])
+    assert chart.alternative.startswith("Lines: Loss, in panels: one; two.")
+
+
+@pytest.mark.parametrize(
+    ("part", "band", "zero"),
+    [
+        (Part("a", Estimate(1.0, 0.5, 1.5), low=0), "right", True),
+        (Part("a", Estimate(1.0, 0.5, 1.5), high=0), "left", True),
+        (Part("a", Estimate(2.0, 0.5, 8.0), high=1, form=FORM_OF_RATIOS), "left", True),
+    ],
+)
+def test_a_strip_has_the_interval_where_it_is_in_the_range(part, band, zero):
+    found = strip(part)
+    low, value, high = found.ours
+    assert 0 < low < value < high < 100
+    assert found.zero is not None
+    edge = found.band[0] if band == "right" else found.band[1]
+    assert found.band[1 if band == "right" else 0] == (100 if band == "right" else 0)
+    end = part.low if band == "right" else part.high
+    assert (edge < low) == (end < part.estimate.low)
+    if part.form == FORM_OF_RATIOS:  # in logarithms, 2 is in the middle between 1/2 and 8
+        assert value == pytest.approx((low + high) / 2, abs=0.02)
+
+
+def test_a_strip_of_infinite_ends_and_of_a_single_number_can_be_drawn():
+    assert strip(Part("a", Estimate(0.0, 0.0, 0.0), low=0)) is not None
+    assert strip(Part("a", Estimate(0.0, -math.inf, math.inf), low=0)).ours[::2] == (0, 100)
+    assert strip(Part("a", None, low=0)) is None
+
+
+def test_numbers_of_any_probe_are_drawn():
+    measured = {
+        "at": [0, 5, 10], "drift": [1.0, 2.0, None], "names": ["a", "b"],
+        "by_name": {"eval": [0.1, 0.2]}, "one": 3.5, "text": "words",
+    }  # fmt: skip
+    records = [
+        probe_record(
+            "gradients",
+            measured | {"one": 3.5 + seed, "by_name": {"eval": [0.1 + seed, 0.2 + seed]}},
+            seed=seed,
+        )
+        for seed in (0, 1)
+    ]
+    lines, dots = of_any(records)
+    (panel,) = lines.panels
+    assert panel.title == "drift" and panel.marks[0].norm == "batchnorm"
+    assert lines.x.label == "training step"
+    titles = {panel.title: panel.marks[0].value for panel in dots.panels}
+    assert titles == {
+        "by name: eval, a": pytest.approx(0.6), "by name: eval, b": pytest.approx(0.7), "one": 4.0,
+    }  # fmt: skip
+
+
+def test_numbers_are_printed_with_a_real_minus_and_no_negative_zero():
+    assert number(-0.0001) == "0.00" and number(-1.5) == "−1.50" and number(None) == "–"
+    assert signed(0.02) == "+0.02" and signed(-0.02) == "−0.02" and signed(-0.0) == "±0.00"
+    assert short(1.23456789) == 1.235 and short(math.nan) is None and short(2.0) == 2
+
+
+def test_markdown_of_a_summary_is_a_table_and_never_html():
+    html = str(markdown(f"# Title\n\n| a | b |\n|---|---|\n| {EVIL} | [x](javascript:1) |\n"))
+    assert "<table>" in html and "Title" not in html
+    assert "<script>" not in html and "href" not in html
