@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from normbench.data.folders import (
@@ -39,6 +41,36 @@ IMAGENETTE1_VAL = "ILSVRC2012_val_"
 IMAGENETTE_FOLDERS = {"160px": "imagenette2-160", "320px": "imagenette2-320", "full": "imagenette2"}
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A choice of ImageNet's classes that lies on disk as Imagenette does.
+
+    Attributes:
+        what: its name in words.
+        classes: WordNet's identifier -> name, in the order of the labels.
+        counts: how many images a split has.
+        folders: archive -> the folder that it unpacks to.
+        fetch: downloads an archive to a folder, checks it and unpacks it there.
+    """
+
+    what: str
+    classes: Mapping[str, str]
+    counts: Mapping[str, int]
+    folders: Mapping[str, str]
+    fetch: Callable[[str, Path], object]
+
+
+def fetch_imagenette(archive: str, folder: Path) -> None:
+    from torchvision.datasets import Imagenette
+
+    Imagenette(folder, split="train", size=archive, download=True)
+
+
+IMAGENETTE = Kind(
+    "Imagenette", IMAGENETTE_CLASSES, IMAGENETTE_COUNTS, IMAGENETTE_FOLDERS, fetch_imagenette
+)
+
+
 def imagenette(
     *,
     root: Path | None,
@@ -57,34 +89,7 @@ def imagenette(
     """
     if version not in (1, 2):
         raise UserError(f"data.source.version={version} is not known: choose 1 or 2")
-    if archive not in IMAGENETTE_FOLDERS:
-        raise UserError(
-            f"data.source.archive={archive} is not known: choose {', '.join(IMAGENETTE_FOLDERS)}"
-        )
-    folder = _imagenette_folder(root, download, archive)
-    splits = {}
-    for split, official in IMAGENETTE_COUNTS.items():
-        found, samples = class_folders(folder / split)
-        missing = IMAGENETTE_CLASSES.keys() - set(found)
-        if missing:
-            raise UserError(
-                f"{folder / split} lacks the class folders {listed(missing)}: the copy of "
-                f"Imagenette is not complete; remove {folder} and get it again"
-            )
-        strange = set(found) - IMAGENETTE_CLASSES.keys()
-        if strange:
-            raise UserError(
-                f"{folder / split} holds {listed(strange)}, not among Imagenette's ten classes: "
-                "remove it, or use data=imagefolder for a dataset of your own"
-            )
-        if len(samples) != official:
-            log.warning(
-                "%s holds %s images where Imagenette has %s",
-                folder / split,
-                f"{len(samples):,}",
-                f"{official:,}",
-            )
-        splits[split] = samples
+    folder, splits = find_splits(IMAGENETTE, root, download, archive)
     if version == 1:
         both = sorted(splits["train"] + splits["val"], key=lambda s: (s[1], Path(s[0]).name))
         evaluated = [Path(path).name.startswith(IMAGENETTE1_VAL) for path, _ in both]
@@ -92,28 +97,66 @@ def imagenette(
             splits[name] = [
                 s for s, is_val in zip(both, evaluated, strict=True) if is_val == wanted
             ]
+    return as_source(IMAGENETTE, folder, splits)
+
+
+def find_splits(
+    kind: Kind, root: Path | None, download: bool, archive: str
+) -> tuple[Path, dict[str, list[tuple[str, int]]]]:
+    """The folder, and split -> (path, label) of its images, checked; downloaded where needed and
+    allowed.
+
+    Raises:
+        UserError: for an unknown archive, and for what is missing or strange in the folders.
+    """
+    if archive not in kind.folders:
+        raise UserError(
+            f"data.source.archive={archive} is not known: choose {', '.join(kind.folders)}"
+        )
+    folder = _folder(kind, root, download, archive)
+    splits = {}
+    for split, official in kind.counts.items():
+        found, samples = class_folders(folder / split)
+        missing = kind.classes.keys() - set(found)
+        if missing:
+            raise UserError(
+                f"{folder / split} lacks the class folders {listed(missing)}: the copy of "
+                f"{kind.what} is not complete; remove {folder} and get it again"
+            )
+        strange = set(found) - kind.classes.keys()
+        if strange:
+            raise UserError(
+                f"{folder / split} holds {listed(strange)}, not among {kind.what}'s ten classes: "
+                "remove it, or use data=imagefolder for a dataset of your own"
+            )
+        if len(samples) != official:
+            log.warning(
+                "%s holds %s images where %s has %s",
+                folder / split,
+                f"{len(samples):,}",
+                kind.what,
+                f"{official:,}",
+            )
+        splits[split] = samples
+    return folder, splits
+
+
+def as_source(kind: Kind, folder: Path, splits: Mapping[str, list[tuple[str, int]]]) -> Source:
     return Source(
-        classes=tuple(IMAGENETTE_CLASSES.values()),
+        classes=tuple(kind.classes.values()),
         splits={split: ImageFiles(samples) for split, samples in splits.items()},
         fingerprint=sha256(inventory(folder, splits["train"] + splits["val"])),
     )
 
 
-def _imagenette_folder(root: Path | None, download: bool, archive: str) -> Path:
+def _folder(kind: Kind, root: Path | None, download: bool, archive: str) -> Path:
     """The folder that holds train/ and val/, downloaded where that is needed and allowed."""
-    name = IMAGENETTE_FOLDERS[archive]
-
-    def fetch(folder: Path) -> None:
-        from torchvision.datasets import Imagenette
-
-        Imagenette(folder, split="train", size=archive, download=True)
+    name = kind.folders[archive]
 
     def itself(root: Path) -> str | None:
         if not (root / "train").is_dir():
             return None
-        of = {folder: archive for archive, folder in IMAGENETTE_FOLDERS.items()}.get(
-            root.resolve().name
-        )
+        of = {folder: archive for archive, folder in kind.folders.items()}.get(root.resolve().name)
         return (
             f"data.root={root} holds train/ itself, not {name}/: did you mean "
             + (f"data.root={root.resolve().parent} data.source.archive={of}" if of else "")
@@ -121,5 +164,8 @@ def _imagenette_folder(root: Path | None, download: bool, archive: str) -> Path:
             + "?"
         )
 
-    what = f"Imagenette ({archive})"
+    def fetch(folder: Path) -> None:
+        kind.fetch(archive, folder)
+
+    what = f"{kind.what} ({archive})"
     return find_or_fetch(root, name, what, fetch if download else None, itself)

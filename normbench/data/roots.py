@@ -12,7 +12,8 @@ from normbench.errors import UserError
 # Folders of datasets that may lie side by side: a folder that holds them, and nothing else, is one
 # to download another to.
 KNOWN = {
-    "imagenette2-160", "imagenette2-320", "imagenette2", "MNIST", "FashionMNIST",
+    "imagenette2-160", "imagenette2-320", "imagenette2", "imagewoof2-160", "imagewoof2-320",
+    "MNIST", "FashionMNIST",
     "cifar-10-batches-bin", "cifar-10-batches-py", "cifar-100-binary", "cifar-100-python",
 }  # fmt: skip
 
