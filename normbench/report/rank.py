@@ -285,8 +285,10 @@ def _needed(view: View, comparison: Comparison, norm: str, others: Sequence[str]
         return ""
     counts = [comparison.more_runs(norm, other, view.tell) for other in others]
     known = sorted(count for count in counts if count is not None)
-    if not known or not known[-1]:
+    if not known:
         return ""
+    if not known[-1] and len(known) == len(counts):
+        return f" (a difference of {view.tell:g} would be told)"
     ends = f"{known[0]} to {known[-1]}" if known[0] < known[-1] else f"{known[0]}"
     more = f" or, for some, over {MOST_RUNS}" if len(known) < len(counts) else ""
     return f" ({ends}{more} more seeds of each would tell {view.tell:g})"
