@@ -2,6 +2,7 @@
 
 - sections.py: the reader's questions, in order, and what answers each
 - outcomes.py: what runs came to, as tables and charts, ours beside the article's
+- ranks.py: norms in order
 - measured.py: what probes measured, as charts
 - verdicts.py: claims, their verdicts, and which records they follow from
 - charts.py: a chart as plain data, which the browser draws

@@ -99,6 +99,7 @@ SECTIONS = (
         commands=(
             "normbench run norm=groupnorm",
             "normbench run norm.layer._target_=mylayer.PixelNorm",
+            "normbench rank",
         ),
     ),
     Section(

@@ -20,6 +20,7 @@ from normbench.report.page.charts import Chart
 from normbench.report.page.explorer import explorers
 from normbench.report.page.measured import Measured, measured
 from normbench.report.page.outcomes import Tab
+from normbench.report.page.ranks import ranked
 from normbench.report.page.sections import CLAIMED, METHOD, MORE, SECTIONS, Section
 from normbench.report.page.studies import StudyView, study_views
 from normbench.report.page.verdicts import Judged
@@ -77,6 +78,8 @@ def page(article: ArticleGrid) -> str:
     parts = _parts(judged, found, studies)
     charts_of = {tab.id: tab_charts(tab) for tab in tabs}
     charts = [chart for of in charts_of.values() for chart in of]
+    ranks = ranked(records)
+    charts += [one.chart for one in ranks]
     charts += [chart for one in found for chart in one.charts]
     charts += [chart for one in studies for chart in one.charts]
     norms = _norms(tabs, charts)
@@ -90,6 +93,7 @@ def page(article: ArticleGrid) -> str:
     return environment.get_template("page.html.j2").render(
         tabs=tabs,
         charts_of=charts_of,
+        ranks=ranks,
         shown=[tab for tab in tabs if tab.measured],
         parts=parts,
         claimed=CLAIMED,

@@ -149,6 +149,7 @@ function drawDots(marks, look) {
     y: { type: "band", domain: rows, label: null, padding: 0 },
     marks: [
       Plot.gridX({ stroke: "var(--line)", strokeOpacity: 1 }),
+      x.domain[0] < 0 && x.domain[1] > 0 ? Plot.ruleX([0], { stroke: "var(--soft)", strokeDasharray: "2 3" }) : null,
       Plot.axisX({ ...AXIS, tickFormat: tick, ticks: x.log ? logTicks(x.domain) : 5 }),
       look.named ? Plot.axisY({ tickSize: 0, label: null, textOverflow: "ellipsis", lineWidth: 14 }) : null,
       ...made,

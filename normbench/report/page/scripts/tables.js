@@ -30,9 +30,9 @@ function makeSortable(table) {
     button.addEventListener("click", () => {
       const numbers = heading.dataset.sort === "number";
       const before = heading.getAttribute("aria-sort");
-      // numbers from the largest first, names in the article's order only by the page's own order
-      const first = numbers ? "descending" : "ascending";
-      const second = numbers ? "ascending" : "descending";
+      // numbers from the largest first, but for ranks
+      const first = heading.dataset.first ?? (numbers ? "descending" : "ascending");
+      const second = first === "descending" ? "ascending" : "descending";
       const direction = before === first ? second : first;
       for (const other of headings) other.setAttribute("aria-sort", "none");
       heading.setAttribute("aria-sort", direction);
@@ -87,10 +87,10 @@ function asMarkdown(head, body) {
 function asLatex(head, body) {
   const special = {
     "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "±": "$\\pm$",
-    "−": "$-$", "✓": "$\\checkmark$", "✗": "$\\times$", "ᶜ": "$^c$", "–": "--", "’": "'",
+    "−": "$-$", "✓": "$\\checkmark$", "✗": "$\\times$", "ᶜ": "$^c$", "▲": "$\\blacktriangle$", "▼": "$\\blacktriangledown$", "–": "--", "’": "'",
   };
   const escaped = ({ text, best }) => {
-    const safe = text.replace(/[\\~^±−✓✗ᶜ–’]|[&%$#_{}]/g, (c) => special[c] ?? `\\${c}`);
+    const safe = text.replace(/[\\~^±−✓✗ᶜ▲▼–’]|[&%$#_{}]/g, (c) => special[c] ?? `\\${c}`);
     return best ? `\\textbf{${safe}}` : safe;
   };
   const line = (row) => `${row.map(escaped).join(" & ")} \\\\`;
