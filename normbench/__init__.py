@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from normbench.analysis.frame import load_records
     from normbench.api import probe, rank, run
     from normbench.errors import RunFailed, UserError
-    from normbench.models import build_model, replace_norms
+    from normbench.models import build_model, load_model, replace_norms
 
-__all__ = ["RunFailed", "UserError", "__version__", "build_model", "load_curves", "load_records",
-           "probe", "rank", "replace_norms", "run"]  # fmt: skip
+__all__ = ["RunFailed", "UserError", "__version__", "build_model", "load_curves", "load_model",
+           "load_records", "probe", "rank", "replace_norms", "run"]  # fmt: skip
 
 _PLACES = {
     "RunFailed": "normbench.errors",
     "UserError": "normbench.errors",
     "build_model": "normbench.models",
     "load_curves": "normbench.analysis.curves",
+    "load_model": "normbench.models",
     "load_records": "normbench.analysis.frame",
     "probe": "normbench.api",
     "rank": "normbench.api",

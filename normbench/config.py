@@ -33,6 +33,7 @@ class NormConfig:
     activation: dict[str, Any] = field(default_factory=dict)
     init: dict[str, Any] = field(default_factory=dict)
     convolution: dict[str, Any] = field(default_factory=dict)
+    clip: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -82,6 +83,7 @@ class TrainConfig:
 @dataclass
 class JobTrainConfig(TrainConfig):
     checkpoint: str = "never"
+    save_weights: bool = False
 
 
 @dataclass

@@ -49,6 +49,7 @@ class Recipe:
         threads: CPU threads of each run.
         results: the folder that keeps checkpoints; None: none are kept.
         checkpoint_always: after every epoch, not only after long ones.
+        weights: the folder whose ``weights/`` takes what runs have trained; None: it is not kept.
         code: a digest of all code that runs depend on; checkpoints of other code are not used.
         limit: how many images of each split to use; None: all. For benchmarks.
         interactive: parts that other processes cannot import (``interactive.pack``).
@@ -60,6 +61,7 @@ class Recipe:
     threads: int
     results: Path | None = None
     checkpoint_always: bool = False
+    weights: Path | None = None
     code: str = ""
     limit: int | None = None
     interactive: bytes = b""
@@ -214,6 +216,7 @@ def resolve(
             threads=threads,
             results=None if checkpoint == "never" else results,
             checkpoint_always=checkpoint == "always",
+            weights=results if config["train"]["save_weights"] else None,
             code=code_digest(outside),
             interactive=pack(targets(settings)),
             graphs=not tried.hidden,

@@ -25,6 +25,7 @@ from normbench.engine.state import Snapshot, form_of, restore_state
 from normbench.engine.training import (
     EVALUATION_BATCH,
     IGNORED,
+    Ended,
     Keeper,
     Plan,
     Result,
@@ -47,6 +48,7 @@ def run_in_stream(
     stream: Stream,
     note: Callable[[str], None],
     checkpoint: Keeper | None = None,
+    ended: Ended | None = None,
 ) -> Generator[int, None, Result]:
     """Train a run, from graphs if that can be; yields as ``training.run`` does.
 
@@ -57,6 +59,7 @@ def run_in_stream(
         stream: what has to be in use whenever this goes on.
         note: called with a line if the run has to do without graphs.
         checkpoint: where its state is kept.
+        ended: called with the run in the end.
     """
     training: Training | None
     try:
@@ -67,7 +70,7 @@ def run_in_stream(
     if training is None:
         training = Training(plan, data, device)
     yield 0
-    result = yield from run(training, checkpoint)
+    result = yield from run(training, checkpoint, ended)
     if isinstance(training, CapturedTraining):
         stream.left = training
     return result

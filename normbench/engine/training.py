@@ -26,6 +26,7 @@ from normbench.engine.flat import (
     can_share_a_tensor,
 )
 from normbench.engine.schedules import Schedule
+from normbench.norms import AdaptiveGradientClipping
 
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Images at a time: few enough that activations stay in a CPU's cache, many enough to fill a GPU.
@@ -34,6 +35,10 @@ SECONDS_BETWEEN_REPORTS = 0.2
 IGNORED = -100  # a label that no class has
 
 Returned = TypeVar("Returned")
+
+
+def _clips_nothing(model: nn.Module) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Plan:
         precision: fp32, bf16 or fp16.
         mean, std: of each of the images' channels; an input is (image / 255 - mean) / std.
         augment: none, flip or crop; see Augmentation.
+        clip: takes the network and makes what clips its gradients, or None.
     """
 
     model: Callable[[], nn.Module]
@@ -64,6 +70,7 @@ class Plan:
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     augment: str = "none"
+    clip: Callable[[nn.Module], AdaptiveGradientClipping | None] = _clips_nothing
 
 
 @dataclass
@@ -121,6 +128,7 @@ class Training:
         half: the dtype that autocast computes in, or None.
         parameters: how the network's parameters lie in memory.
         optimizer: what updates them.
+        clip: what clips their gradients, or None.
         scaler: of the loss, for fp16.
         scale, shift: of the channels, (1, C, 1, 1), for whole numbers from 0 to 255.
         shifted: whether shift is anything but 0.
@@ -151,6 +159,7 @@ class Training:
         else:
             self.parameters = SeparateParameters(self.model)
         self.optimizer = self.make_optimizer()
+        self.clip = plan.clip(self.model)
 
         self.scaler = self.make_scaler(device.type, enabled=plan.precision == "fp16")
         # uint8 -> (x / 255 - mean) / std as one multiplication and one addition a number
@@ -198,6 +207,9 @@ class Training:
         loss = F.cross_entropy(logits.float(), labels)
         self.scaler.scale(loss).backward()
         self.parameters.collect_gradients()
+        if self.clip:
+            scale = self.scaler.scale(torch.ones_like(loss))
+            self.clip(self.parameters.with_gradients(self.clip.parameters), scale)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.parameters.refresh_copies()
@@ -294,7 +306,12 @@ class Keeper(Protocol):
         """Bring a run that has not begun, and its result, to what was kept, if anything was."""
 
 
-def run(training: Training, checkpoint: Keeper | None = None) -> Generator[int, None, Result]:
+Ended = Callable[["Training", Result], None]  # called with a run that has ended
+
+
+def run(
+    training: Training, checkpoint: Keeper | None = None, ended: Ended | None = None
+) -> Generator[int, None, Result]:
     """Train a run from its first step, or its checkpoint, to its last evaluation.
 
     Yields:
@@ -325,6 +342,8 @@ def run(training: Training, checkpoint: Keeper | None = None) -> Generator[int, 
         if checkpoint and len(result.epochs) < plan.epochs:
             checkpoint.save(training, result, time.perf_counter() - start)
     result.images_per_second = training.steps_done * plan.batch_size / result.train_seconds
+    if ended:
+        ended(training, result)
     return result
 
 
@@ -334,6 +353,7 @@ def train(
     device: torch.device,
     report: Callable[[int], Any] = lambda steps: None,
     checkpoint: Keeper | None = None,
+    ended: Ended | None = None,
 ) -> Result:
     """Train one run from its first step, or its checkpoint, to its last evaluation.
 
@@ -343,8 +363,9 @@ def train(
         device: where to train.
         report: called now and then with the number of steps done since its last call.
         checkpoint: where its state is kept.
+        ended: called with the run in the end.
     """
-    return finish(run(Training(plan, data, device), checkpoint), report)
+    return finish(run(Training(plan, data, device), checkpoint, ended), report)
 
 
 def finish(

@@ -20,8 +20,9 @@ from normbench.engine.cuda import Cuda, Stream
 from normbench.engine.cuda_lanes import MOST_LANES, Begin, CudaLanes
 from normbench.engine.lanes import Lanes, ProcessLanes, Spent
 from normbench.engine.memory import keep_freed_memory
-from normbench.engine.training import Result, Training, finish, train
+from normbench.engine.training import Ended, Result, Training, finish, train
 from normbench.engine.training import run as train_steps
+from normbench.engine.weights import Weights
 from normbench.grid import Run
 from normbench.interactive import unpack
 from normbench.job import Recipe, prepare_lanes
@@ -48,6 +49,20 @@ def checkpoint_of(run: Run, recipe: Recipe, data: Dataset) -> Checkpoint | None:
     }
     path = RecordStore(recipe.results).checkpoint(run.key)
     return Checkpoint(path, about, always=recipe.checkpoint_always)
+
+
+def weights_of(run: Run, recipe: Recipe, data: Dataset) -> Ended | None:
+    """What keeps a run's weights, if they are to be kept."""
+    if recipe.weights is None:
+        return None
+    about = {
+        "key": run.key,
+        "model": run.settings["model"],
+        "norm": run.settings["norm"],
+        "classes": list(data.classes),
+        "data": {name: run.settings["data"][name] for name in ("image_size", "mean", "std")},
+    }
+    return Weights(RecordStore(recipe.weights).weights(run.key), about).keep
 
 
 def make_lanes(recipe: Recipe, data: Dataset, lanes: int, adaptive: bool) -> Lanes:
@@ -83,11 +98,11 @@ def make_begin(recipe: Recipe, data: Dataset) -> Begin:
         plan = plan_of(run, len(data.classes))
         if probe := run.settings.get("probe"):
             return (yield from make_probe(probe).measure(plan, data, device))
-        checkpoint = checkpoint_of(run, recipe, data)
+        checkpoint, ended = checkpoint_of(run, recipe, data), weights_of(run, recipe, data)
         if not recipe.graphs:
             yield 0
-            return (yield from train_steps(Training(plan, data, device), checkpoint))
-        return (yield from run_in_stream(plan, data, device, stream, note, checkpoint))
+            return (yield from train_steps(Training(plan, data, device), checkpoint, ended))
+        return (yield from run_in_stream(plan, data, device, stream, note, checkpoint, ended))
 
     return begin
 
@@ -107,7 +122,8 @@ def make_train(recipe: Recipe) -> Callable[[Run, Callable[[int], Any]], Result |
         plan = plan_of(run, len(data.classes))
         if probe := run.settings.get("probe"):
             return finish(make_probe(probe).measure(plan, data, device), report)
-        return train(plan, data, device, report, checkpoint_of(run, recipe, data))
+        kept = checkpoint_of(run, recipe, data), weights_of(run, recipe, data)
+        return train(plan, data, device, report, *kept)
 
     return train_run
 

@@ -75,6 +75,9 @@ def train_runs(job: Job, runs: list[Run] | None = None) -> Report:
 
     def found(run: Run, record: Record) -> None:
         report.found += 1
+        if job.recipe.weights and not probe and not job.store.weights(run.key).exists():
+            if record["status"] == "finished":
+                progress.note(run, "its weights were not kept: force=true trains it again")
         tracking.told(record)
         progress.found(run, record)
 

@@ -4,6 +4,7 @@ results.dir/records/KEY.json                  what was measured
 results.dir/records/set_aside/KEY.N.REASON    what could not be read, or was trained again
 results.dir/locks/KEY.lock                    there while a process trains that run
 results.dir/failures/KEY.json                 why that run failed, until it has a record
+results.dir/weights/KEY.safetensors           what that run trained, where it was asked for
 results.dir/checkpoints/KEY.pt                that run after an epoch, until it has a record
 """
 
@@ -84,6 +85,9 @@ class RecordStore:
 
     def path(self, key: str) -> Path:
         return self.folder / f"{key}.json"
+
+    def weights(self, key: str) -> Path:
+        return self.results / "weights" / f"{key}.safetensors"
 
     def checkpoint(self, key: str) -> Path:
         return self.results / "checkpoints" / f"{key}.pt"
