@@ -6,6 +6,7 @@ results.dir/studies/NAME. What has a record there is not trained again.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -108,11 +109,14 @@ def _run(study: Study, results: Path, typed: Sequence[str]) -> int:
         The first exit code that is not 0, or 0.
     """
     folder = study.folder(results)
+    # which the command line sets for itself, and a user for a traceback
+    environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
     codes = []
     for part in study.parts:
         command = [*part.typed(), f"results.dir={folder}", *typed]
         print(f"-- normbench {' '.join(command)}", flush=True)
-        code = subprocess.run([sys.executable, "-m", "normbench", *command], check=False).returncode
+        typed_there = [sys.executable, "-m", "normbench", *command]
+        code = subprocess.run(typed_there, check=False, env=environment).returncode
         if code == 130:
             raise KeyboardInterrupt
         codes.append(code)
