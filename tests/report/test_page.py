@@ -10,8 +10,8 @@ from pages import EVIL, PageReader, digest, probed, watched
 
 from normbench.analysis.welch import Estimate
 from normbench.claims.rules import FORM_OF_RATIOS, Part
+from normbench.report.page.anything import of_any
 from normbench.report.page.charts import POINTS, Axis, Chart, Line, Panel, centre, short
-from normbench.report.page.measured import of_any
 from normbench.report.page.verdicts import Noted, strip
 from normbench.report.page.write import markdown, number, signed
 

@@ -4,6 +4,7 @@
 - outcomes.py: what runs came to, as tables and charts, ours beside the article's
 - ranks.py: norms in order
 - measured.py: what probes measured, as charts
+- anything.py: charts of a probe that the page knows nothing of
 - verdicts.py: claims, their verdicts, and which records they follow from
 - charts.py: a chart as plain data, which the browser draws
 - explorer.py: one training, step by step

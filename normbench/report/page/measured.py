@@ -1,18 +1,15 @@
-"""What probes measured, as charts: those of normbench's own as their figures have them, and of any
-other probe whatever numbers its records hold."""
+"""What probes measured, as charts: of most as in their figures, of any other what it holds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from normbench.analysis.averages import array, geometric_mean, highest, lowest, mean, stack
 from normbench.analysis.groups import by_norm
-from normbench.analysis.welch import Sample
 from normbench.drawing.captions import protocol_line
 from normbench.drawing.layers import layer_groups, layer_names
 from normbench.errors import UserError
@@ -29,6 +26,7 @@ from normbench.probes.learning_rate_range import ABOVE, LearningRateRange
 from normbench.probes.overhead import TITLES, Overhead, overhead
 from normbench.probes.step_size import HIGHEST, StepSize, first_worse_of_seeds, relative_losses
 from normbench.report.figures import probe_figures
+from normbench.report.page.anything import of_any
 from normbench.report.page.charts import Axis, Chart, Dot, Line, Panel, Range
 from normbench.store.probe_records import stored_probes
 from normbench.store.records import Record
@@ -380,55 +378,6 @@ def of_overhead(records: list[Record]) -> Iterator[Chart]:
     )
 
 
-def of_any(records: list[Record]) -> Iterator[Chart]:
-    """Whatever numbers records hold: over what they hold as many of, or by themselves.
-
-    Lists as long as ``at``, or as another list of numbers that rise, are lines over it; those as
-    long as a list of names have a panel a name; single numbers have one each.
-    """
-    norms = by_norm(finished(records))
-    if not norms:
-        return
-    example = max((r["measured"] for r in finished(records)), key=lambda m: len(str(m)))
-    flat = dict(_flat(example))
-    names = {k: v for k, v in flat.items() if _all(v, str)}
-    axes = {
-        key: value
-        for key, value in flat.items()
-        if _all(value, (int, float)) and _rises(value) and _is_axis(key, value, records)
-    }
-    axes = dict(sorted(axes.items(), key=lambda item: item[0] != "at"))
-    over: dict[str, list[Panel]] = {}
-    single: list[Panel] = []
-    for key, value in flat.items():
-        title = key.replace("_", " ")
-        if key in axes or key in names:
-            continue
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            single.append(Panel(title, _dots(norms, key)))
-        elif _numbers(value):
-            axis = next((k for k, v in axes.items() if len(v) == len(value)), None)
-            named = next((v for v in names.values() if len(v) == len(value)), None)
-            if axis:
-                lines = [
-                    Line(norm, _over(group, axis), _runs(group, key), norm)
-                    for norm, group in norms.items()
-                ]
-                over.setdefault(axis, []).append(Panel(title, lines, y=Axis(title, log=False)))
-            elif named:
-                single += [
-                    Panel(f"{title}, {name}", _dots(norms, key, place))
-                    for place, name in enumerate(named)
-                ]
-    for axis, panels in over.items():
-        label = "training step" if axis == "at" else axis.replace("_", " ")
-        yield Chart("", "As measured", Axis(label, log=False), Axis(""), panels, free=True)
-    if single:
-        yield Chart(
-            "", "Numbers of every norm", Axis("", log=False), Axis(""), single, dots=True, free=True
-        )
-
-
 CHARTS: dict[type[Probe], Callable[[list[Record]], Iterator[Chart]]] = {
     Ablation: of_ablation,
     Curves: of_curves,
@@ -451,62 +400,3 @@ def _longest(group: Sequence[Record]) -> list[float]:
 def _stacked(group: Sequence[Record], part: str) -> np.ndarray:
     """(seeds, T, …)"""
     return stack([array(r["measured"][part]) for r in group])
-
-
-def _flat(measured: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in measured.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}: ")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _get(record: Record, key: str) -> Any:
-    return dict(_flat(record["measured"])).get(key)
-
-
-def _all(value: Any, kind: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) > 1
-        and all(isinstance(v, kind) and not isinstance(v, bool) for v in value)
-    )
-
-
-def _numbers(value: Any) -> bool:
-    """Whether it is a list of numbers, some of which may lack."""
-    return isinstance(value, list) and _all([0.0 if v is None else v for v in value], (int, float))
-
-
-def _is_axis(key: str, values: list[float], records: Sequence[Record]) -> bool:
-    """Whether numbers that rise say where something was measured: when (``at``), as the probe's
-    settings have it, or as in every run alike."""
-    if key == "at" or any(values in r["config"]["probe"].values() for r in records):
-        return True
-    others = [_get(r, key) for r in records]
-    return len(others) > 1 and all(other == values for other in others)
-
-
-def _rises(values: Iterable[float]) -> bool:
-    return bool((np.diff(np.array(list(values), dtype=float)) > 0).all())
-
-
-def _over(group: Sequence[Record], axis: str) -> list[float]:
-    found: list[float] = max((_get(r, axis) or [] for r in group), key=len)
-    return found
-
-
-def _runs(group: Sequence[Record], key: str) -> np.ndarray:
-    return stack([array(_get(r, key) or []) for r in group])
-
-
-def _dots(norms: dict[str, list[Record]], key: str, place: int | None = None) -> list[Dot]:
-    found = []
-    for norm, group in norms.items():
-        values = [
-            v if place is None or v is None else v[place] for r in group for v in [_get(r, key)]
-        ]
-        known = tuple(float(v) for v in values if v is not None)
-        dot = Dot.of(norm, Sample.of(known), runs=known)
-        found += [dot] if dot else []
-    return found

@@ -130,6 +130,7 @@ def _parts(
         part.measured = [one for p in section.probes for one in found if one.probe == p]
         part.studies = [s for s in studies if s.study.number in section.studies]
         there = {one.probe for one in part.measured}
+        there |= {of.probe for one in studies for of in one.study.parts if of.probe}
         part.missing = [
             (f"what the {probe} probe measures", f"normbench probe probe={probe}")
             for probe in section.probes

@@ -18,7 +18,7 @@ class Chart {
     const table = figure.querySelector(".numbers");
     table.addEventListener("toggle", () => table.open && this.tabulate(table.querySelector(".holder")));
     const count = this.data.panels.length;
-    this.least = this.data.dots ? 19 : count === 4 ? 13 : 15; // rem that a panel has at least
+    this.least = this.data.dots ? (count === 4 ? 24 : 19) : count === 4 ? 13 : 15; // rem that a panel has at least
     this.holder.style.setProperty("--least", `${this.least}rem`);
     if (count === 1) this.holder.classList.add("one");
     const rows = Math.ceil(count / 3);
@@ -231,10 +231,10 @@ class Chart {
     const at = axis.apply(value);
     if (at === undefined) return;
     const { width, height } = svg.viewBox.baseVal;
-    const line = this.data.dots
-      ? { x1: 0, x2: width, y1: at + axis.bandwidth, y2: at + axis.bandwidth }
-      : { x1: at, x2: at, y1: MARGIN.top, y2: height - MARGIN.bottom };
-    svg.append(drawn("line", { class: "cross", ...line }));
+    const made = this.data.dots
+      ? drawn("rect", { class: "cross", x: 0, width, y: at, height: axis.bandwidth, rx: 3 })
+      : drawn("line", { class: "cross", x1: at, x2: at, y1: MARGIN.top, y2: height - MARGIN.bottom });
+    svg.append(made);
   }
 
   tipOfLines(panel, x) {
@@ -313,7 +313,7 @@ class Chart {
 }
 
 function tipRow(color, label, value) {
-  return element("span", {}, element("i", { "--c": color }), element("span", { class: "label" }, label), element("em", {}, value));
+  return element("span", { class: "row" }, element("i", { "--c": color }), element("span", { class: "label" }, label), element("em", {}, value));
 }
 
 function showTip(content, [x, y]) {
