@@ -39,6 +39,20 @@ TEXTS = {
     "D": "D, the course page with demonstrations",
 }
 
+# What the texts speak of and small machines do not have, and what stands in for it here.
+NOT_TO_BE_HAD = {
+    "Inception on ImageNet at 1, 5 and 30 times the learning rate": "cnn4 on Imagenette at three "
+    "rates (fewer_steps); ResNet-110 on CIFAR-10 at three rates (resnet110_learning_rates)",
+    "Inception with sigmoids": "cnn4 with sigmoids (fewer_steps), an MLP of them (mnist_mlp)",
+    "ResNet-50 on ImageNet with small batches": "cnn4 at batch sizes 2 to 128 (batch_sizes)",
+    "EfficientNet": "none; ResNet-18 and ResNet-20 are the nearest",
+    "YOLO, Detectron: batches of 2 images a device": "ghost batches of 2 (batch_sizes), a new head "
+    "on a frozen body (transfer)",
+    "Translation and language models": "a vision transformer and a row-by-row RNN "
+    "(recurrent_and_vit)",
+    "GANs, style transfer": "none; InstanceNorm as a classifier's norm (replacements)",
+}
+
 COLORS = {SUPPORTED: "#009e73", CONTRADICTED: "#d55e00", UNDECIDED: "#999999"}
 HEIGHT = 0.42  # of a part's row in a figure, in inches
 
@@ -115,6 +129,28 @@ def listed(studies: Sequence[Study], results: Path) -> str:
     return table(rows, headings, "rllrll")
 
 
+def overview(results: Path) -> str:
+    """A page of all studies, and of what the texts speak of and is not to be had."""
+    studies = [load_study(name) for name in study_names()]
+    rows = list(NOT_TO_BE_HAD.items())
+    return (
+        "\n\n".join(
+            [
+                "# Studies",
+                filled(
+                    "The experiments of the source texts, with the letters of those that speak of "
+                    "them: "
+                    f"{'; '.join(TEXTS.values())}. Minutes are for two CPU cores."
+                ),
+                listed(studies, results),
+                "## Not to be had here",
+                table(rows, ["what the texts speak of", "what stands in for it"], "ll"),
+            ]
+        )
+        + "\n"
+    )
+
+
 def state(found: Found, judged: Iterable[Verdict]) -> str:
     """How far a study is, and what came of it."""
     runs, missing = found.study.runs, found.missing
@@ -151,6 +187,7 @@ def write_pages(study: Study, results: Path) -> str:
     if fig is not None:
         style.save(fig, folder / "figures" / "verdicts")
     write_atomically(folder / "study.md", markdown(found, judged))
+    write_atomically(results / "studies.md", overview(results))
     lines = [f"{claim.title}: {judgement.verdict}" for claim, judgement in judged]
     return "\n".join([*lines, f"Written: {folder / 'study.md'}"])
 
