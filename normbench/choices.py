@@ -1,4 +1,4 @@
-"""Choices of a config group that no file stands for: `model=torchvision/NAME`, `model=timm/NAME`."""
+"""Choices of a config group that no file stands for: `torchvision/NAME` and `timm/NAME` of models."""
 
 from __future__ import annotations
 

@@ -7,12 +7,14 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 
 from normbench.engine.schedules import Schedule
 from normbench.engine.training import Plan
 from normbench.grid import Run
 from normbench.instantiate import instantiate
 from normbench.models.build import build_model
+from normbench.norms import AdaptiveGradientClipping
 from normbench.probes.probe import Probe
 from normbench.trackers.tracked import Tracker
 
@@ -42,6 +44,14 @@ def channels_of(settings: Mapping[str, Any]) -> int:
     return len(settings["data"]["mean"])
 
 
+def make_clip(settings: Mapping[str, Any], model: nn.Module) -> AdaptiveGradientClipping | None:
+    """What a norm of such settings clips a model's gradients with, if it does."""
+    if not settings.get("clip"):
+        return None
+    own = {**settings["clip"], "_partial_": False}
+    return instantiate(f"norm={settings['name']}", own, model)
+
+
 def plan_of(run: Run, num_classes: int) -> Plan:
     """What the engine has to know to train a run."""
     settings = run.settings
@@ -59,6 +69,7 @@ def plan_of(run: Run, num_classes: int) -> Plan:
         mean=tuple(settings["data"]["mean"]),
         std=tuple(settings["data"]["std"]),
         augment=settings["data"]["augment"],
+        clip=partial(make_clip, settings["norm"]),
     )
 
 

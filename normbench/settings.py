@@ -21,13 +21,14 @@ INSTANTIATED = {
     "norm.activation": "norm.name",
     "norm.init": "norm.name",
     "norm.convolution": "norm.name",
+    "norm.clip": "norm.name",
     "data.source": "data.name",
     "optimizer": "optimizer.name",
     "schedule": "schedule.name",
     "probe": "probe.name",
 }
 # Of these, those that are added to a norm, whose name becomes longer.
-ADDED = ("norm.weight", "norm.activation", "norm.init", "norm.convolution")
+ADDED = ("norm.weight", "norm.activation", "norm.init", "norm.convolution", "norm.clip")
 ELSEWHERE = ("root", "cache", "download")  # where a dataset is, not what it is
 
 

@@ -16,7 +16,7 @@ from normbench.engine.schedules import Schedule
 from normbench.errors import UserError
 from normbench.explain import first_line, place_of
 from normbench.models.build import NormLayers, build
-from normbench.parts import channels_of, make_optimizer, make_probe, make_schedule
+from normbench.parts import channels_of, make_clip, make_optimizer, make_probe, make_schedule
 from normbench.settings import Settings
 
 IMAGES = 4  # at most, however large a batch is
@@ -65,6 +65,9 @@ def try_parts(settings: Settings, batch_size: int) -> Tried:
             _check_logits(what, logits, (len(images), CLASSES))
             F.cross_entropy(logits, torch.zeros(len(images), dtype=torch.int64)).backward()
             _check_gradients(f"norm={name}", layers.found)
+            if clip := make_clip(settings["norm"], network):
+                made = [(p.data, p.grad) for p in clip.parameters if p.grad is not None]
+                clip(made, torch.ones(()))
         with explained(f"optimizer={settings['optimizer']['name']}"):
             optimizer.step()
         with watched(f"norm={name}", layers.found), explained(what), torch.no_grad():

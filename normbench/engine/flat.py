@@ -7,7 +7,7 @@ backward made of them, refresh the copies that the forward pass reads.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,10 @@ class SeparateParameters:
     def refresh_copies(self) -> None:
         pass
 
+    def with_gradients(self, params: Iterable[nn.Parameter]) -> list[tuple[Tensor, Tensor]]:
+        """The numbers of parameters and of their gradients, for those that have one."""
+        return [(p.data, p.grad) for p in params if p.grad is not None]
+
 
 class FlatParameters:
     """The trainable parameters of a model moved into one tensor, of which they become views.
@@ -61,6 +65,7 @@ class FlatParameters:
         params: the model's that are views of it, or copies of views.
         gradients: for each of their dtypes, the parameters, and where in the flat gradient theirs
             belong.
+        pairs: for each of the model's, its view of the flat parameter and of the flat gradient.
         masters, copies: views of the flat parameter, and the parameters in half precision that are
             their copies.
     """
@@ -75,6 +80,8 @@ class FlatParameters:
         for p, view in zip(params, numbers, strict=True):
             view.copy_(p.data)
             p.data = view
+
+        self.pairs = dict(zip(params, zip(numbers, gradients, strict=True), strict=True))
 
         halved = _used_in_half(model) if half else set()
         of_full = [i for i, p in enumerate(params) if p not in halved]
@@ -102,6 +109,10 @@ class FlatParameters:
             else:  # there are parameters that this step did not use
                 for p, target in zip(params, targets, strict=True):
                     target.zero_() if p.grad is None else target.copy_(p.grad)
+
+    def with_gradients(self, params: Iterable[nn.Parameter]) -> list[tuple[Tensor, Tensor]]:
+        """What of the flat parameter and its gradient belongs to some of the model's."""
+        return [self.pairs[p] for p in params]
 
     def refresh_copies(self) -> None:
         if self.copies:

@@ -236,7 +236,7 @@ def _norm(what: str, norm: Choice) -> Norm:
             f"norm={_name(norm)} has no layer: name the layer's class with norm.layer._target_"
         )
     made = {"layer": _factory(what, config["layer"])}
-    for part in ("weight", "activation", "init", "convolution"):
+    for part in ("weight", "activation", "init", "convolution", "clip"):
         settings = config.get(part)
         if not settings:
             continue

@@ -9,6 +9,7 @@ fp32 even when x is bf16 or fp16.
 
 from normbench.norms.batch import BatchNorm, RunningBatchNorm
 from normbench.norms.batch_channel import BatchChannelNorm
+from normbench.norms.clip import AdaptiveGradientClipping
 from normbench.norms.deconvolution import Deconvolution
 from normbench.norms.evonorm import EvoNormB0, EvoNormS0
 from normbench.norms.frn import FilterResponseNorm
@@ -33,6 +34,7 @@ from normbench.norms.weight import (
 )
 
 __all__ = [
+    "AdaptiveGradientClipping",
     "BatchChannelNorm",
     "BatchNorm",
     "BatchRenorm",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
+from normbench.norms.clip import AdaptiveGradientClipping
+
 ACTIVATIONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish,
     nn.Hardswish, nn.Sigmoid, nn.Tanh,
@@ -38,6 +40,8 @@ class Norm:
             where the layer is one itself.
         init: takes the model and initializes its parameters, in place.
         convolution: takes a convolution and makes the layer that takes its place.
+        clip: takes the model and makes what clips its gradients, between backward and the
+            optimizer's step.
     """
 
     layer: Callable[[int], nn.Module]
@@ -45,6 +49,7 @@ class Norm:
     activation: Callable[[], nn.Module] | None = None
     init: Callable[[nn.Module], object] | None = None
     convolution: Callable[[nn.Conv2d], nn.Module] | None = None
+    clip: Callable[[nn.Module], AdaptiveGradientClipping] | None = None
 
     def replace_activations(self, model: nn.Module, layers: Collection[nn.Module]) -> int:
         """Put an `activation` in the place of every one that belongs to a norm, in place.
