@@ -25,7 +25,9 @@ INITS = ("kaiming", "lecun", "gaussian", "default")
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
     """Raise ValueError for a setting that is none of its choices."""
     if value not in choices:
-        known = ", ".join(str(choice).lower() for choice in choices)
+        known = ", ".join(
+            str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in choices
+        )
         raise ValueError(f"{name} {value!r} is not known: choose {known}")
 
 

@@ -56,6 +56,11 @@ def test_it_takes_images_of_any_size(size):
     assert network(torch.randn(2, 3, size, size)).shape == (2, 10)
 
 
+def test_an_unknown_variant_is_told_which_there_are():
+    with pytest.raises(ValueError, match="variant 'F' is not known: choose A, B, C, D, E"):
+        VGG(nn.Identity, variant="F")
+
+
 @pytest.mark.parametrize("settings", [{"variant": "F"}, {"width": 0}, {"order": "relu"}])
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(ValueError, match=next(iter(settings))):
