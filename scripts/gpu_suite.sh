@@ -2,6 +2,7 @@
 # What a GPU is needed for, unattended, in stretches of a few minutes.
 #
 #   scripts/gpu_suite.sh DATA_ROOT OUT_DIR [MINUTES] [key=value ...]
+#   scripts/gpu_suite.sh wheels DIR
 #
 # DATA_ROOT holds imagenette2-160/; OUT_DIR takes records, probes, tables, figures, bench/, suite/
 # (logs, marks) and pack/ (all of these in files of at most 16 MiB: cat OUT_DIR/pack/* | tar xz).
@@ -11,17 +12,39 @@
 # (to have something done again, remove its mark, OUT_DIR/suite/NAME.done or NAME.failed).
 # Further arguments are settings of `normbench run` and `normbench probe`.
 #
-# Environment: PYTHON (default python3), SUITE_DEVICE (cuda), SUITE_BENCH for settings of
-# `normbench bench`, such as "data=synthetic".
+# A machine that has torch, torchvision, numpy, pandas, scipy and matplotlib, and from which nothing
+# can be reached, needs some 20 packages more: `wheels` collects them, 5 MB, in a folder, wherever
+# they can be had, and SUITE_WHEELS tells where that folder is.
+#
+# Environment: PYTHON (default python3), SUITE_DEVICE (cuda), SUITE_WHEELS, and SUITE_BENCH for
+# settings of `normbench bench`, such as "data=synthetic".
 # Exit code: 0 when all is done, 1 when something is left or failed, 2 for wrong input.
 set -u
 
 usage() {
-    sed -n '2,17s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
 [ $# -ge 2 ] || usage
+python=${PYTHON:-python3}
+project=$(cd "$(dirname "$0")/.." && pwd)
+if [ "$1" = wheels ]; then
+    # what the project needs, what that needs, and what runs the tests
+    needed=$("$python" - "$project/pyproject.toml" <<'PYTHON'
+import re, sys, tomllib
+from pathlib import Path
+
+there = {"torch", "torchvision", "numpy", "pandas", "scipy", "matplotlib", "pillow", "jinja2"}
+needed = tomllib.loads(Path(sys.argv[1]).read_text())["project"]["dependencies"]
+print(*(d for d in needed if re.match(r"[\w-]+", d).group() not in there))
+PYTHON
+    ) || exit 2
+    read -ra needed <<<"$needed"
+    exec "$python" -m pip wheel --quiet --no-deps --wheel-dir "$2" "${needed[@]}" mdurl PyYAML \
+        "antlr4-python3-runtime==4.9.*" pytest pytest-xdist execnet iniconfig pluggy pygments
+fi
+wheels=${SUITE_WHEELS:+$(realpath "$SUITE_WHEELS")}
 [ -d "$1" ] || { echo "gpu_suite: DATA_ROOT=$1 is no folder" >&2; exit 2; }
 mkdir -p "$2/suite" "$2/pack" || { echo "gpu_suite: cannot write to OUT_DIR=$2" >&2; exit 2; }
 data_root=$(cd "$1" && pwd)
@@ -33,19 +56,26 @@ if [[ ${1:-} =~ ^[0-9]+$ ]]; then
     shift
 fi
 
-python=${PYTHON:-python3}
 device=${SUITE_DEVICE:-cuda}
 suite=$out_dir/suite
 spare=20 # seconds at the end, to pack and to tell
 deadline=$((minutes * 60 - spare))
-cd "$(dirname "$0")/.." || exit 2
+cd "$project" || exit 2
 export PYTHONUNBUFFERED=1
 
-"$python" - <<'PYTHON' || exit 2
+if [ -n "$wheels" ]; then
+    rm -rf "$suite/packages"
+    for wheel in "$wheels"/*.whl; do
+        "$python" -m zipfile -e "$wheel" "$suite/packages" 2>/dev/null ||
+            { echo "gpu_suite: SUITE_WHEELS=$wheels: $wheel is no wheel" >&2; exit 2; }
+    done
+    export PYTHONPATH=$suite/packages${PYTHONPATH:+:$PYTHONPATH}
+fi
+"$python" - "$device" <<'PYTHON' || exit 2
 import importlib, sys
 
-names = "torch torchvision numpy pandas scipy matplotlib hydra omegaconf platformdirs PIL "
-names += "safetensors tabulate tqdm"
+names = "torch torchvision numpy pandas scipy matplotlib PIL jinja2 cloudpickle hydra markdown_it "
+names += "omegaconf platformdirs safetensors tabulate tqdm pytest xdist"
 missing = []
 for name in [*names.split(), "normbench.cli", "normbench.job"]:
     try:
@@ -53,12 +83,12 @@ for name in [*names.split(), "normbench.cli", "normbench.job"]:
     except ImportError as error:
         missing.append(f"{name} ({error})")
 if missing:
-    sys.exit("gpu_suite: cannot import " + ", ".join(missing))
+    sys.exit("gpu_suite: cannot import " + ", ".join(missing) + "; SUITE_WHEELS brings what lacks")
+import torch
+
+if sys.argv[1] == "cuda" and not torch.cuda.is_available():
+    sys.exit("gpu_suite: torch sees no CUDA device; SUITE_DEVICE=cpu tries the rest")
 PYTHON
-if [ "$device" = cuda ]; then
-    "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' ||
-        { echo "gpu_suite: torch sees no CUDA device; SUITE_DEVICE=cpu tries the rest" >&2; exit 2; }
-fi
 
 normbench=("$python" -m normbench)
 read -ra bench_settings <<<"${SUITE_BENCH:-}"
@@ -69,9 +99,13 @@ records() { find "$out_dir/records" "$out_dir/probes" -type f 2>/dev/null | wc -
 
 # All that was made so far, in files that can be carried away one by one.
 pack() {
-    rm -f "$out_dir"/pack/*
-    tar -C "$out_dir" --exclude=./pack -czf - . | split -b 16M -d - "$out_dir/pack/pack.tar.gz."
+    rm -rf "$out_dir/pack.new" && mkdir "$out_dir/pack.new" # whole, whenever this is killed
+    tar -C "$out_dir" --exclude='./pack*' --exclude=./suite/packages -cf - . | gzip -1 |
+        split -b 16M -d - "$out_dir/pack.new/pack.tar.gz."
+    rm -rf "$out_dir/pack" && mv "$out_dir/pack.new" "$out_dir/pack"
+    packed=$SECONDS
 }
+packed=-99
 
 # stage NAME LEAST MOST COMMAND...: if LEAST seconds are left, run a command until it ends, MOST
 # seconds have passed, or the deadline
@@ -95,7 +129,7 @@ stage() {
         *) # what brought something before it failed is worth another try
             [ "$(records)" -gt "$before" ] || echo "exit code $code" >"$suite/$name.failed" ;;
     esac
-    pack
+    [ $((SECONDS - packed)) -lt 60 ] || pack # now and then, as this may be killed
     [ -z "${interrupted:-}" ] || finish
 }
 
