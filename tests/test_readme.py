@@ -32,7 +32,7 @@ def test_the_readmes_protocol_is_the_one_that_scored_best():
 
 def test_committed_reports_are_what_the_commands_write_from_the_records(normbench_command):
     results = normbench_command.folder / "results"
-    for name in ("records", "calibration/records", "probes"):
+    for name in ("records", "calibration/records", "probes", "studies"):
         if (ROOT / "results" / name).is_dir():
             shutil.copytree(ROOT / "results" / name, results / name)
     for command, written in (

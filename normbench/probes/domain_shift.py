@@ -109,13 +109,14 @@ class DomainShift(WatchingProbe):
         accuracy: dict[str, list[float]] = {mode: [] for mode in MODES}
         changes, overshoots = [], []
         clean: tuple[Tensor, Tensor] | None = None
-        for shift in self.shifts(seed).values():
-            logits, largest = self._forward(run, index, shift, training=False)
+        for name in self.shifts(seed):
+            logits, largest = self._forward(run, index, self.shifts(seed)[name], training=False)
             clean = clean or (logits, largest)
             accuracy["eval"].append((logits.argmax(1) == labels).double().mean().item())
             changes.append(((logits - clean[0]).square().mean().sqrt() / clean[0].std()).item())
             overshoots.append((largest / clean[1]).log().mean().exp().item())
-            logits, _ = self._forward(run, index, shift, training=True)
+            # made anew, so that the noise is the same
+            logits, _ = self._forward(run, index, self.shifts(seed)[name], training=True)
             accuracy["batch"].append((logits.argmax(1) == labels).double().mean().item())
         return {
             "shifts": [CLEAN, *SHIFTS],
