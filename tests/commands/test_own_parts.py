@@ -155,3 +155,82 @@ def test_what_is_missing_or_failed_can_be_forgotten(normbench_command, write):
     assert "failed:" in out and "forget=true" in out
     _, out, _ = normbench_command("status", "forget=true")
     assert "2 grids and failures forgotten" in out and "failed:" not in out
+
+
+WRONG_LAYERS = {
+    "backward": (
+        """
+class Backward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        raise ArithmeticError("not backward")
+
+class Mine(nn.Identity):
+    def __init__(self, num_channels):
+        super().__init__()
+
+    def forward(self, x):
+        return Backward.apply(x)
+""",
+        "with norm=Mine: ArithmeticError: not backward (mine.py, line 11)",
+    ),
+    "another argument": (
+        """
+class Mine(nn.Identity):
+    def __init__(self, num_channels, groups):
+        super().__init__()
+""",
+        "missing 1 required positional argument: 'groups': a layer is made of the number of",
+    ),
+    "no such name": ("class Min(nn.Identity):\n    pass\n", "mine has no Mine: did you mean Min"),
+    "an import that fails": ("import einopps\n", "No module named 'einopps'"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_LAYERS)
+def test_a_layer_that_cannot_be_trained_with_is_one_line_and_nothing_is_left(
+    normbench_command, wrong
+):
+    text, line = WRONG_LAYERS[wrong]
+    (normbench_command.folder / "mine.py").write_text(f"import torch\nfrom torch import nn\n{text}")
+    code, out, err = normbench_command(*OWN)
+    assert code == 2 and line in err and err.count("\n") == 1 and out == "", err
+    assert not (normbench_command.folder / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("nowhere.Mine", "there is no module nowhere in the folder where the command is typed"),
+        ("__main__.Mine", "__main__.Mine is in no file: save Mine in one"),
+        ("torch.nn.BatchNrm2d", "torch.nn has no BatchNrm2d: did you mean BatchNorm2d"),
+    ],
+)
+def test_so_is_a_layer_that_is_not_there(normbench_command, target, line):
+    code, _, err = normbench_command(*OWN[:-1], f"norm.layer._target_={target}")
+    assert code == 2 and line in err and err.count("\n") == 1, err
+
+
+def test_a_layer_that_counts_in_python_is_trained_and_told_of(normbench_command, write):
+    write("self.count()")
+    path = normbench_command.folder / "mine.py"
+    path.write_text(
+        path.read_text().replace("return self.count()", "return x * self.count()")
+        + """
+class Mine(Mine):
+    calls = None
+
+    def count(self):
+        self.calls = (self.calls or 0) + 1
+        return 1 + 1 / self.calls
+"""
+    )
+    code, out, err = normbench_command(*OWN, "train.checkpoint=always")
+    assert code == 0 and "1 run trained" in out, err
+    (line,) = (line for line in err.splitlines() if line.startswith("normbench:"))
+    assert "norm=Mine: the layer changes Mine.calls as it is used, which is no buffer" in line
+    assert not (normbench_command.folder / "results/checkpoints").exists()
