@@ -265,6 +265,7 @@ def _jobs(command: str, given: Mapping[str, Any]) -> Iterator[tuple[list[Job], D
     from normbench.data.load import Datasets
     from normbench.data.outlook import Outlook
     from normbench.interactive import standing_in_main
+    from normbench.outside import check_loaded
     from normbench.typed import Typed, choices
 
     named = {key: value for key, value in given.items() if value is not None}
@@ -282,7 +283,10 @@ def _jobs(command: str, given: Mapping[str, Any]) -> Iterator[tuple[list[Job], D
         datasets = Outlook() if dry_run else Datasets()
         module = load(command)
         with _explained(WRONG):
-            yield [module.prepare(config, words, datasets) for words, config in configs], datasets
+            jobs = [module.prepare(config, words, datasets) for words, config in configs]
+            for job in jobs:
+                check_loaded(job.settings)
+            yield jobs, datasets
 
 
 def _composed(command: str, words: list[str], folder: str | Path | None) -> list[Any]:

@@ -35,10 +35,19 @@ def is_interactive(path: str) -> bool:
 
 def import_path(part: Any) -> str:
     """What a config calls a class or a function: where it is imported from, or ``__main__.NAME``
-    for what can be imported from nowhere."""
+    for what can be imported from nowhere.
+
+    Raises:
+        UserError: if another one is there by now.
+    """
     path = f"{part.__module__}.{part.__qualname__}"
-    importable = part.__module__ != MAIN and _found(path) is part
-    return path if importable else f"{MAIN}.{part.__name__}"
+    if part.__module__ == MAIN or (there := _found(path)) is None:
+        return f"{MAIN}.{part.__name__}"
+    if there is not part:
+        raise UserError(
+            f"{path} is another {part.__name__} by now, loaded later: import it again from there"
+        )
+    return path
 
 
 @contextmanager
@@ -127,7 +136,7 @@ def _look(thing: Any) -> tuple[str, list[Any]]:
         return _module_text(thing), []
     if not isinstance(thing, type | FunctionType):
         return _object_text(thing), []
-    if import_path(thing) != f"{MAIN}.{thing.__name__}":
+    if thing.__module__ != MAIN and _found(f"{thing.__module__}.{thing.__qualname__}") is thing:
         return f"{thing.__qualname__} of {_module_text(sys.modules[thing.__module__])}", []
     functions = [thing] if isinstance(thing, FunctionType) else [*_functions(thing)]
     used = [value for function in functions for value in _used_by(function)]

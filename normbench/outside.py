@@ -10,9 +10,12 @@ import hashlib
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from normbench.errors import UserError
 from normbench.interactive import is_interactive, source_of
 from normbench.source_files import own_file
 from normbench.store.keys import OURS
@@ -68,17 +71,44 @@ def _targets(settings: Any) -> Iterator[str]:
             yield from _targets(value)
 
 
+def check_loaded(settings: Any) -> None:
+    """Raise UserError for a part whose file was edited after this process had loaded it: what would
+    train here and what would train in other processes were not the same.
+
+    Args:
+        settings: of a run whose parts were imported before.
+    """
+    for target in targets(settings):
+        module = None if is_interactive(target) else _module_of(target)
+        if module is None or target.startswith(OURS) or (file := own_file(module)) is None:
+            continue
+        content = _read(file)
+        spec, before = _loaded.setdefault(module.__name__, (module.__spec__, content))
+        if spec is not module.__spec__:  # it was loaded anew
+            _loaded[module.__name__] = module.__spec__, content
+        elif before != content:
+            raise UserError(
+                f"{file.name} was edited after it was imported: importlib.reload({module.__name__})"
+                f" and import {target.rpartition('.')[2]} again, or start Python anew"
+            )
+
+
+_loaded: dict[str, tuple[ModuleSpec | None, bytes | None]] = {}  # as modules were first seen
+
+
 def _source(target: str) -> bytes | None:
     """What a part is written in: its module's file, or its own text where it is in none."""
     if is_interactive(target):
         return source_of(target)
+    module = _module_of(target)
+    file = None if module is None else own_file(module)
+    return None if file is None else _read(file)
+
+
+def _module_of(target: str) -> ModuleType | None:
     names = target.split(".")
-    for end in range(len(names) - 1, 0, -1):
-        module = sys.modules.get(".".join(names[:end]))
-        if module is not None:
-            file = own_file(module)
-            return None if file is None else _read(file)
-    return None
+    found = (sys.modules.get(".".join(names[:end])) for end in range(len(names) - 1, 0, -1))
+    return next((module for module in found if module is not None), None)
 
 
 def _read(path: Path) -> bytes | None:

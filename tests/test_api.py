@@ -1,6 +1,7 @@
 """The commands from Python: the same records, answers to look at, layers from wherever they are."""
 
 import functools
+import importlib
 import json
 import subprocess
 import sys
@@ -175,6 +176,24 @@ def test_a_probe_returns_its_numbers_and_its_figure():
     (stem,) = probed.figures
     assert stem.with_name(f"{stem.name}.png").is_file()
     assert probed._repr_html_().startswith("<img ") and "1 run measured" in str(probed)
+
+
+def test_a_file_that_was_edited_after_it_was_imported_has_to_be_loaded_anew(folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder)
+    text = "from torch import nn\n\nclass Edited(nn.Identity):\n    def __init__(self, channels):\n"
+    (folder / "edited.py").write_text(f"{text}        super().__init__()\n")
+    import edited
+
+    first = edited.Edited
+    assert run(first).trained == 1
+    (folder / "edited.py").write_text(f"{text}        super().__init__()  # as before\n")
+    with pytest.raises(normbench.UserError, match=r"importlib.reload\(edited\) and import Edited"):
+        run(first)
+    importlib.reload(edited)
+    with pytest.raises(normbench.UserError, match="edited.Edited is another Edited by now"):
+        run(first)
+    assert run(edited.Edited).trained == 1
+    del sys.modules["edited"]
 
 
 def test_threads_wait_for_each_other():
