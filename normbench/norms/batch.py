@@ -136,9 +136,15 @@ class RunningBatchNorm(nn.Module):
             var, mean = torch.var_mean(x.to(self.running_mean.dtype), over_batch(x), correction=0)
         else:
             mean, var = self._batch_statistics(x)
+        return self.take(mean, var, len(x))
+
+    def take(self, mean: Tensor, var: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+        """Take the mean and the biased variance (C,) of so many samples into the averages, and
+        return these.
+        """
         momentum = self.momentum
         if self.by_size:
-            momentum = 1 - (1 - momentum) / math.sqrt(max(len(x) - 1, 1))
+            momentum = 1 - (1 - momentum) / math.sqrt(max(samples - 1, 1))
         # With 1 / total_weight for a step (1 for the first batch, then falling to m) the buffers
         # are debiased at all times, and ready to use.
         with torch.no_grad():

@@ -1,8 +1,10 @@
 """Batch-channel normalization: Qiao et al. 2019, https://arxiv.org/abs/1903.10520"""
 
+import torch
 from torch import Tensor, nn
 
 from normbench.norms.batch import RunningBatchNorm
+from normbench.norms.batch_channel_function import BatchChannelNormFunction, moments_of_maps
 from normbench.norms.group import GroupNorm
 
 
@@ -40,4 +42,21 @@ class BatchChannelNorm(nn.Module):
         self.channel_norm = GroupNorm(num_channels, num_groups, eps)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.channel_norm.suits_function(x) and not self.batch_norm.gradient:
+            return self._by_function(x)
         return self.channel_norm(self.batch_norm(x))
+
+    def _by_function(self, x: Tensor) -> Tensor:
+        batch, channel = self.batch_norm, self.channel_norm
+        with torch.no_grad():
+            means, variances = moments_of_maps(x, channel.weight.dtype)
+            mean, var = batch.running_mean, batch.running_var
+            if self.training:
+                mean = means.mean((0, 1))
+                var = (variances + (means - mean).square()).mean((0, 1))
+                mean, var = batch.take(mean, var, len(x))
+        scale = batch.weight * (var + batch.eps).rsqrt()
+        return BatchChannelNormFunction.apply(
+            x, scale, batch.bias, channel.weight, channel.bias, mean, means, variances,
+            channel.num_groups, channel.eps,
+        )  # fmt: skip

@@ -48,10 +48,10 @@ class GroupNorm(nn.GroupNorm):
         super().__init__(num_groups, num_channels, eps)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.suits_function(x):
+            return GroupNormFunction.apply(x, self.weight, self.bias, self.num_groups, self.eps)
         channels_last = x.is_contiguous(memory_format=torch.channels_last)
         if channels_last and x.device.type == "cpu":
-            if self._suits_function(x):
-                return GroupNormFunction.apply(x, self.weight, self.bias, self.num_groups, self.eps)
             return self._by_torch(self._recenter(x)).to(x.dtype)
         # CUDA makes y contiguous whatever x is, and CUDA's autocast makes it fp32.
         memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -61,10 +61,13 @@ class GroupNorm(nn.GroupNorm):
         # not torch.nn.functional's, which refuses groups of a single value
         return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
-    def _suits_function(self, x: Tensor) -> bool:
+    def suits_function(self, x: Tensor) -> bool:
+        """Whether x is what a function of our own is best for, rather than torch's kernel."""
         return (
             self.num_channels <= NARROW * self.num_groups
             and x.numel() >= LARGE
+            and x.device.type == "cpu"
+            and x.is_contiguous(memory_format=torch.channels_last)
             and self.weight.dtype in (torch.float32, torch.float64)
             and x.shape[1] == self.num_channels  # else torch says what is wrong
             and not torch._C._are_functorch_transforms_active()  # torch.func.vmap and the like

@@ -12,6 +12,7 @@ Names tell shapes: N samples, S pixels, C channels, K groups.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -29,12 +30,12 @@ class GroupNormFunction(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, num_groups: int, eps: float
     ) -> Tensor:
-        x_NSC = _pixels(x)
-        mean_N1C = _to_channels(_over_groups(x_NSC.mean(1, dtype=weight.dtype), num_groups), x)
+        x_NSC = pixels(x)
+        mean_N1C = to_channels(over_groups(x_NSC.mean(1, dtype=weight.dtype), num_groups), x)
         # y itself, no view: an activation that works in place may follow
         y = torch.empty_like(x, dtype=weight.dtype, memory_format=torch.channels_last)
-        room_NSC = torch.sub(x_NSC, mean_N1C, out=_pixels(y)).square_()
-        rstd_NK1 = _over_groups(room_NSC.mean(1), num_groups).add_(eps).rsqrt_()
+        room_NSC = torch.sub(x_NSC, mean_N1C, out=pixels(y)).square_()
+        rstd_NK1 = over_groups(room_NSC.mean(1), num_groups).add_(eps).rsqrt_()
         scale_N1C = (rstd_NK1 * weight.view(num_groups, -1)).view_as(mean_N1C)
         shift_N1C = torch.addcmul(bias, mean_N1C, scale_N1C, value=-1)
         # into memory that is in a cache already
@@ -45,52 +46,59 @@ class GroupNormFunction(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
-            return *_gradients_with_graph(ctx, dy), None, None
-        x, weight, _, mean_N1C, rstd_NK1, scale_N1C = ctx.saved_tensors
+        x, weight, bias, mean_N1C, rstd_NK1, scale_N1C = ctx.saved_tensors
         num_groups, count = rstd_NK1.shape[1], x.shape[2] * x.shape[3]
-        x_NSC, dy_NSC = _pixels(x), _pixels(dy).to(weight.dtype)
+        if torch.is_grad_enabled():
+
+            def by_operators(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+                return torch.group_norm(x.contiguous(), num_groups, weight, bias, ctx.eps)
+
+            inputs, needed = (x, weight, bias), ctx.needs_input_grad[:3]
+            return *gradients_with_graph(by_operators, inputs, needed, dy), None, None
+        x_NSC, dy_NSC = pixels(x), pixels(dy).to(weight.dtype)
         room_NSC = x_NSC * dy_NSC
         dbias_N1C = dy_NSC.sum(1, keepdim=True)
         # Σ dy (x - μ)
         dscale_N1C = room_NSC.sum(1, keepdim=True).addcmul_(mean_N1C, dbias_N1C, value=-1)
-        mean_NK1 = _over_groups(dbias_N1C * scale_N1C, num_groups).div_(-count)
-        slope_NK1 = _over_groups(dscale_N1C * scale_N1C, num_groups).div_(-count)
-        slope_N1C = _to_channels(slope_NK1.mul_(rstd_NK1.square()), x)
-        shift_N1C = torch.addcmul(_to_channels(mean_NK1, x), mean_N1C, slope_N1C, value=-1)
+        mean_NK1 = over_groups(dbias_N1C * scale_N1C, num_groups).div_(-count)
+        slope_NK1 = over_groups(dscale_N1C * scale_N1C, num_groups).div_(-count)
+        slope_N1C = to_channels(slope_NK1.mul_(rstd_NK1.square()), x)
+        shift_N1C = torch.addcmul(to_channels(mean_NK1, x), mean_N1C, slope_N1C, value=-1)
         dx_NSC = torch.addcmul(shift_N1C, dy_NSC, scale_N1C, out=room_NSC)
         dx_NSC.addcmul_(x_NSC.to(weight.dtype), slope_N1C)
         dweight = (dscale_N1C.view(len(x), num_groups, -1) * rstd_NK1).sum(0).view_as(weight)
-        return _maps(dx_NSC, x), dweight, dbias_N1C.sum((0, 1)), None, None
+        return as_maps(dx_NSC, x), dweight, dbias_N1C.sum((0, 1)), None, None
 
 
-def _gradients_with_graph(ctx: Any, dy: Tensor) -> list[Tensor | None]:
-    """The same gradients, of x, weight and bias, with a graph of how they were made."""
-    x, weight, bias, _, rstd_NK1, _ = ctx.saved_tensors
-    y = torch.group_norm(x.contiguous(), rstd_NK1.shape[1], weight, bias, ctx.eps)
-    needed = ctx.needs_input_grad[:3]
-    inputs = [t for t, wanted in zip((x, weight, bias), needed, strict=True) if wanted]
-    gradients = iter(torch.autograd.grad(y, inputs, dy, create_graph=True))
-    return [next(gradients) if wanted else None for wanted in needed]
+def gradients_with_graph(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], needed: Sequence[bool], dy: Tensor
+) -> list[Tensor | None]:
+    """The gradients of a function's inputs, as far as they are needed, with a graph of how they
+    were made.
+    """
+    y = function(*inputs)
+    wanted = [tensor for tensor, is_needed in zip(inputs, needed, strict=True) if is_needed]
+    gradients = iter(torch.autograd.grad(y, wanted, dy.to(y.dtype), create_graph=True))
+    return [next(gradients) if is_needed else None for is_needed in needed]
 
 
-def _pixels(x: Tensor) -> Tensor:
+def pixels(x: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, S, C), a view of what is channels_last."""
     return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
-def _maps(pixels_NSC: Tensor, x: Tensor) -> Tensor:
+def as_maps(pixels_NSC: Tensor, x: Tensor) -> Tensor:
     """The reverse, of the shape and dtype of x."""
     n, c, h, w = x.shape
     return pixels_NSC.to(x.dtype).view(n, h, w, c).permute(0, 3, 1, 2)
 
 
-def _over_groups(values: Tensor, num_groups: int) -> Tensor:
+def over_groups(values: Tensor, num_groups: int) -> Tensor:
     """The means of groups of channels, (N, K, 1), of values (N, C) or (N, 1, C)."""
     return values.view(len(values), num_groups, -1).mean(2, keepdim=True)
 
 
-def _to_channels(values_NK1: Tensor, x: Tensor) -> Tensor:
+def to_channels(values_NK1: Tensor, x: Tensor) -> Tensor:
     """What each channel of x takes from its group, (N, 1, C), in memory of its own."""
     n, num_groups, _ = values_NK1.shape
     width = x.shape[1] // num_groups

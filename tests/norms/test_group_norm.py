@@ -1,4 +1,4 @@
-"""GroupNorm of channels_last maps on the CPU, which large ones take another way than small ones."""
+"""GroupNorm of channels_last maps on the CPU: large ones take another way than small ones."""
 
 import pytest
 import torch
