@@ -11,7 +11,7 @@ from normbench.report.page import outcomes
 from normbench.report.page.charts import Chart
 from normbench.report.page.measured import Measured, measured
 from normbench.report.page.outcomes import Tab
-from normbench.report.page.verdicts import Judged, Verdict, of_texts, pieces
+from normbench.report.page.verdicts import Judged, Verdict, pieces
 from normbench.report.studies import verdicts as judge
 from normbench.store.records import Record, read_all
 from normbench.studies import Study, load_study, study_names
@@ -96,7 +96,6 @@ def _judged(
     return Judged(
         f"S{found.study.number}.{place}",
         claim,
-        of_texts(claim.texts),
         (verdict,),
         theirs=claim.theirs,
         texts=claim.texts,

@@ -25,15 +25,9 @@ from normbench.claims.rules import (
     Part,
 )
 from normbench.claims.studies import StudyClaim
+from normbench.report.studies import TEXTS
 
 VERDICTS = (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_MEASURED)
-# The source texts, by the letters that claims name them with.
-TEXTS = {
-    "A": "The article on replacing BatchNorm",
-    "B": "Batch normalization in 3 levels of understanding",
-    "C": "The report on two papers of NeurIPS 2018",
-    "D": "The course page with interactive demos",
-}
 MARGIN = 0.06  # of a strip, on both sides of what is in it
 
 
@@ -112,7 +106,6 @@ class Judged:
     Attributes:
         number: what it is called by, such as 7, or S17.1 of a study.
         claim: as it is written.
-        group: whose sentence it is.
         verdicts: for each model that has been measured, or one that says that nothing was.
         theirs: what the source itself measured, in words.
         stricter: what the rule asks for that the sentence does not say.
@@ -123,7 +116,6 @@ class Judged:
 
     number: str
     claim: Claim | StudyClaim
-    group: str
     verdicts: tuple[Verdict, ...]
     theirs: str = ""
     stricter: str = ""
@@ -140,21 +132,28 @@ class Judged:
 
 @dataclass
 class Group:
-    """Claims of one source.
+    """Claims of one source text.
 
     Attributes:
-        title: of the source.
-        claims: its, in their order.
-        counts: how many have each verdict.
+        title: of the text.
+        claims: that are told with it, in their order: those that no text before it makes.
+        all: that it makes, told with another text or not.
     """
 
     title: str
     claims: list[Judged] = field(default_factory=list)
+    all: list[Judged] = field(default_factory=list)
 
     @property
     def counts(self) -> dict[str, int]:
-        found = Counter(judged.verdict for judged in self.claims)
-        return {verdict: found[verdict] for verdict in VERDICTS}
+        """How many of all have each verdict."""
+        return count(self.all)
+
+
+def count(judged: Iterable[Judged]) -> dict[str, int]:
+    """How many claims have each verdict."""
+    found = Counter(one.verdict for one in judged)
+    return {verdict: found[verdict] for verdict in VERDICTS}
 
 
 def judge(results: Results, probes: Mapping[str, Results]) -> list[Judged]:
@@ -172,7 +171,6 @@ def judge(results: Results, probes: Mapping[str, Results]) -> list[Judged]:
         Judged(
             str(number),
             claim,
-            of_texts(claim.texts),
             tuple(_verdict(claim, evidence[m], article.get(m)) for m in measured or models[:1]),
             stricter=claim.stricter,
             late=claim.written_afterwards,
@@ -183,16 +181,15 @@ def judge(results: Results, probes: Mapping[str, Results]) -> list[Judged]:
 
 
 def grouped(judged: Iterable[Judged]) -> list[Group]:
-    """Claims by source, in the texts' order."""
-    found = {title: Group(title) for title in TEXTS.values()}
+    """Claims by source text; what no text is named for comes last."""
+    found = {letter: Group(title) for letter, title in TEXTS.items()}
+    others = Group("Other texts")
     for one in judged:
-        found.setdefault(one.group, Group(one.group)).claims.append(one)
-    return [group for group in found.values() if group.claims]
-
-
-def of_texts(letters: str) -> str:
-    """The first of the texts that say so, by their letters: where a reader finds the sentence."""
-    return next((TEXTS[letter] for letter in letters if letter in TEXTS), "Other texts")
+        known = [found[letter] for letter in one.texts if letter in found] or [others]
+        known[0].claims.append(one)
+        for group in known:
+            group.all.append(one)
+    return [group for group in (*found.values(), others) if group.all]
 
 
 def strip(part: Part, theirs: Part | None = None) -> Strip | None:

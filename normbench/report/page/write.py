@@ -24,6 +24,7 @@ from normbench.report.page.ranks import ranked
 from normbench.report.page.sections import CLAIMED, METHOD, MORE, SECTIONS, Section
 from normbench.report.page.studies import StudyView, study_views
 from normbench.report.page.verdicts import Judged
+from normbench.report.studies import NOT_TO_BE_HAD
 from normbench.store.records import read_all
 
 FILES = resources.files("normbench.report.page")
@@ -99,7 +100,7 @@ def page(article: ArticleGrid) -> str:
         claimed=CLAIMED,
         method=METHOD,
         groups=verdicts.grouped(judged),
-        counts=_counts(judged),
+        counts=verdicts.count(judged),
         judged=judged,
         measured=found,
         studies=studies,
@@ -107,6 +108,7 @@ def page(article: ArticleGrid) -> str:
         outcomes=outcomes,
         explorers=data["explorers"],
         records=records,
+        not_to_be_had=NOT_TO_BE_HAD,
         facts=_facts(records, found, studies),
         styles="\n".join(_read("styles", name) for name in STYLES),
         scripts=scripts,
@@ -162,11 +164,6 @@ def _norms(tabs: Iterable[Tab], charts: Iterable[Chart]) -> list[dict[str, Any]]
         {"name": norm, "color": look.color, "symbol": SYMBOLS.get(look.marker, "circle")}
         for norm, look in looks(ordered).items()
     ]
-
-
-def _counts(judged: Iterable[Judged]) -> dict[str, int]:
-    whole = verdicts.Group("", list(judged))
-    return whole.counts
 
 
 def _facts(
@@ -241,7 +238,7 @@ def _environment() -> Any:
         "markdown": markdown,
         "slug": slug,
         "range_of": range_of,
-        "tidy": tidy,
+        "capitalized": capitalized,
     }
     return environment
 
@@ -269,9 +266,9 @@ def range_of(part: Any) -> str:
     return words(part).replace("-", "−")
 
 
-def tidy(text: str) -> str:
-    """A hyphen before a digit is a minus."""
-    return text.replace("-", "−") if text[:1] in "+-" else text
+def capitalized(text: str) -> str:
+    """With a capital letter, whatever the others are."""
+    return text[:1].upper() + text[1:]
 
 
 def slug(text: str) -> str:

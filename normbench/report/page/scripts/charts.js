@@ -354,5 +354,6 @@ function setUpCharts() {
     sized.observe(chart.holder);
   }
   listeners.add(() => charts.forEach((chart) => chart.refresh()));
+  printers.add(() => charts.forEach((chart) => chart.draw()));
   addEventListener("scroll", hideTip, { passive: true });
 }

@@ -100,7 +100,7 @@ class Demo {
       slider("images", "batch size", 1, 6, 1, String),
       slider("gamma", "γ, scale", -2, 3, 0.1, (v) => shown(v)),
       slider("beta", "β, shift", -2, 2, 0.1, (v) => shown(v)),
-      slider("eps", "ε, added to the variance", -8, 0.5, 0.5, (v) => shown(v, 2)),
+      slider("eps", "ε, in the root", -8, 0.5, 0.5, (v) => shown(v, 2)),
       slider("groups", "groups", 0, 2, 1, (v) => String(v)),
     );
     // groups: 1, 2 or 4 of four channels

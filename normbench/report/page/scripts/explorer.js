@@ -8,6 +8,7 @@ function setUpExplorer() {
   if (!holder) return;
   const explorer = new Explorer(holder, page.explorers);
   listeners.add(() => explorer.queue());
+  printers.add(() => explorer.draw());
 }
 
 class Explorer {

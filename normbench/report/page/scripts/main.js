@@ -70,5 +70,5 @@ addEventListener("hashchange", reveal);
 if (location.hash) reveal();
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details.charts")) details.open = true;
-  charts.forEach((chart) => chart.draw());
+  for (const print of printers) print();
 });

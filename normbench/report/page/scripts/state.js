@@ -2,6 +2,7 @@
 const page = JSON.parse(document.getElementById("data").textContent);
 const state = { hidden: new Set(), seeds: false };
 const listeners = new Set();
+const printers = new Set(); // who draws what is not drawn yet, when all is printed
 
 function changed() {
   for (const listener of listeners) listener();
