@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields
 
 import numpy as np
 import torch
@@ -37,8 +36,6 @@ from normbench.explain import first_line, place_of
 # Work that a lane has in its queue, as the host may be away for so long: a lane that starts, or one
 # that does without graphs, holds it meanwhile.
 SECONDS_A_TURN = 0.5
-# What runs may have of their own and use the same graphs; what comes of the rest shows in tensors.
-OF_A_RUN = {"seed", "lr", "model", "optimizer", "schedule"}
 
 
 def run_in_stream(
@@ -99,14 +96,14 @@ def with_graphs(
 class Form:
     """What graphs hold for good of a run that has not begun, equal for those that can share them.
 
-    Not in it: what is OF_A_RUN, and the numbers in tensors. What else there may be, in Python and
-    no plain value, shows when replays are compared.
+    Not in it: the seed and the learning rate, and the numbers in tensors, which is where they show.
+    What else there may be, in Python and no plain value, shows when replays are compared.
     """
 
     def __init__(self, training: Training):
-        plan = training.plan
+        plan = {name: value for name, value in vars(training.plan).items() if not callable(value)}
         self.parts = (
-            {f.name: getattr(plan, f.name) for f in fields(plan) if f.name not in OF_A_RUN},
+            plan | {"seed": 0, "lr": 0.0},
             [str(type(module)) for module in training.model.modules()],
             form_of(training),
         )

@@ -17,8 +17,11 @@ from normbench.engine.captured import run_in_stream
 from normbench.engine.checkpoint import Checkpoint
 from normbench.engine.schedules import constant, one_cycle
 from normbench.engine.training import finish
+from normbench.grid import Run
 from normbench.models import build_model
 from normbench.models.cnn4 import CNN4
+from normbench.parts import plan_of
+from normbench.places import read_config
 
 CPU = torch.device("cpu")
 DATA = dataset()
@@ -79,6 +82,18 @@ def test_a_run_of_the_same_cell_uses_the_graphs_of_the_last_to_the_same_bits(cha
     result, captured = after(first, second)
     assert not captured
     assert result.epochs == alone(second) != alone(first)
+
+
+def test_plans_of_the_same_cell_as_a_job_makes_them_have_it_so():
+    settings = {group: dict(read_config(f"{group}/{name}"))
+                for group, name in (("norm", "batchnorm"), ("optimizer", "ranger"),
+                                    ("schedule", "flat_cosine"))}  # fmt: skip
+    settings |= {"model": MODEL, "train": {"epochs": 1, "precision": "fp32"},
+                 "data": {"mean": [0.5] * 3, "std": [0.25] * 3, "augment": "none"}}  # fmt: skip
+    runs = [Run(settings, 8, lr, seed) for lr in (0.02, 0.004) for seed in (3, 4)]
+    stream, plans = StandInStream(), [plan_of(run, 3) for run in runs]
+    assert [train(stream, chosen).epochs for chosen in plans] == [*map(alone, plans)]
+    assert stream.captured == 2
 
 
 def test_any_number_of_runs_use_them():
