@@ -14,7 +14,8 @@ from small_runs import plan
 
 from normbench.engine.optimizers import Ranger
 from normbench.models import build_model
-from normbench.places import config_names
+from normbench.parts import make_clip
+from normbench.places import config_names, read_config
 
 FILE = Path(__file__).with_suffix(".txt")
 MODELS = ("cnn4", "resnet18")
@@ -42,9 +43,9 @@ class Count(NamedTuple):
 def count(model, norm):
     """Have a step and an evaluation watched -> their count, and the dtypes that they convolve."""
     with fake_cuda():
-        training = training_of(
-            plan(model=partial(build_model, model, norm, 3), optimizer=Ranger, precision="bf16")
-        )
+        clip = partial(make_clip, read_config(f"norm/{norm}"))
+        made = partial(build_model, model, norm, 3)
+        training = training_of(plan(model=made, optimizer=Ranger, precision="bf16", clip=clip))
         take_a_step(training)  # what happens only once may wait
         evaluate_a_batch(training)
         marks, backward = [], torch.Tensor.backward

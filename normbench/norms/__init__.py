@@ -12,6 +12,7 @@ from normbench.norms.batch_channel import BatchChannelNorm
 from normbench.norms.clip import AdaptiveGradientClipping
 from normbench.norms.deconvolution import Deconvolution
 from normbench.norms.evonorm import EvoNormB0, EvoNormS0
+from normbench.norms.fixup import FixupScalars, fixup
 from normbench.norms.frn import FilterResponseNorm
 from normbench.norms.ghost import GhostBatchNorm
 from normbench.norms.group import GroupNorm, InstanceNorm, LayerNorm
@@ -44,6 +45,7 @@ __all__ = [
     "EvoNormB0",
     "EvoNormS0",
     "FilterResponseNorm",
+    "FixupScalars",
     "GhostBatchNorm",
     "GroupNorm",
     "InstanceNorm",
@@ -59,6 +61,7 @@ __all__ = [
     "SpectralNorm",
     "WeightNorm",
     "WeightStandardization",
+    "fixup",
     "lecun_normal",
     "scaled_weight_standardization",
     "spectral_norm",

@@ -45,10 +45,17 @@ class AdaptiveGradientClipping:
             pairs: weights and gradients of `parameters`, two of one shape.
             scale: what the gradients are multiplied by, for fp16; a number on their device.
         """
-        for weight, gradient in pairs:
-            limit = _unit_lengths(weight).clamp_min(self.eps) * (self.clip_factor * scale)
-            ratio = limit / _unit_lengths(gradient).clamp_min(1e-6)  # of zeros, which stay
-            gradient.mul_(ratio.clamp_max(1))
+        if not (pairs := list(pairs)):
+            return
+        gradients = [gradient for _, gradient in pairs]
+        factors = [_unit_lengths(weight) for weight, _ in pairs]
+        lengths = [_unit_lengths(gradient) for gradient in gradients]
+        torch._foreach_clamp_min_(factors, self.eps)
+        torch._foreach_mul_(factors, self.clip_factor * scale)
+        torch._foreach_clamp_min_(lengths, 1e-6)  # of zeros, which stay
+        torch._foreach_div_(factors, lengths)
+        torch._foreach_clamp_max_(factors, 1.0)
+        torch._foreach_mul_(gradients, factors)
 
 
 def _unit_lengths(values: Tensor) -> Tensor:

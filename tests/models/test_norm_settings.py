@@ -44,7 +44,7 @@ def test_a_norm_has_a_layer_a_weight_or_none_and_whatever_else_it_brings(norm):
     assert found["name"] == norm and found["layer"]["_target_"]
     assert found["weight"] is None or found["weight"]["_target_"]
     for part in found.keys() - {"name", "layer", "weight"}:
-        assert part in ("activation", "init", "convolution") and found[part]["_target_"]
+        assert part in ("activation", "init", "convolution", "clip") and found[part]["_target_"]
 
 
 def test_an_activation_and_an_initialization_are_part_of_a_run():

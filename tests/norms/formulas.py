@@ -21,6 +21,7 @@ from normbench.norms import (
     EvoNormB0,
     EvoNormS0,
     FilterResponseNorm,
+    FixupScalars,
     GhostBatchNorm,
     GroupNorm,
     InstanceNorm,
@@ -150,6 +151,11 @@ def evonorm_s0(x, params, statistics=None):
     return affine((groups / (var + EPS).sqrt()).reshape(x.shape), weight, bias)
 
 
+def fixup_scalars(x, params, statistics=None):
+    scale, bias = params
+    return scale * x + bias
+
+
 def dyt(x, params, statistics=None):
     weight, bias, alpha = params
     return affine(1 - 2 / (torch.exp(2 * alpha * x) + 1), weight, bias)
@@ -252,5 +258,6 @@ CASES = {
     "EvoNormB0": Case(EvoNormB0, evonorm_b0, partial(from_start, of_batch=batch_variance)),
     "EvoNormS0": Case(EvoNormS0, evonorm_s0),
     "DyT": Case(DyT, dyt),
+    "FixupScalars": Case(FixupScalars, fixup_scalars),
     "Derf": Case(Derf, derf),
 }

@@ -1,15 +1,22 @@
 """Adaptive gradient clipping, against the paper's formula and timm."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from fake_cuda import Watching, fake_cuda, take_a_step, training_of
 from small_runs import MODEL, dataset, plan, ranger
+from stand_in_cuda import StandInStream
 from timm.utils import adaptive_clip_grad
 from torch import nn
 
 import normbench
-from normbench.engine.training import Training
+from normbench.engine.captured import CapturedTraining
+from normbench.engine.training import Training, finish, run, train
 from normbench.errors import UserError
 from normbench.norms import AdaptiveGradientClipping
+from normbench.parts import make_clip
+from normbench.places import read_config
 
 ONE = torch.ones((), dtype=torch.float64)
 
@@ -120,9 +127,6 @@ def test_a_step_of_training_is_one_with_clipped_gradients(optimizer):
 
 
 def test_a_run_of_a_norm_with_clipping_trains():
-    from normbench.parts import make_clip
-    from normbench.places import read_config
-
     settings = read_config("norm/scaled_ws_agc")
     settings.clip.clip_factor = 0.1
     training = Training(
@@ -149,3 +153,36 @@ def test_a_clipping_without_a_class_is_refused():
     config = {"name": "mine", "layer": {"_target_": "torch.nn.Identity"}, "clip": {"eps": 1}}
     with pytest.raises(UserError, match="norm.clip: name its class, with norm.clip._target_"):
         normbench.build_model(MODEL, norm=config)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_graph_can_hold_it(precision):
+    """On a device nothing is read from it and nothing is done on the host."""
+    with fake_cuda():
+        training = training_of(
+            plan(
+                model=lambda: normbench.build_model(MODEL, "scaled_ws_agc", num_classes=3),
+                clip=AdaptiveGradientClipping,
+                precision=precision,
+            )
+        )
+        take_a_step(training)  # what happens only once may wait
+        with Watching() as watch:
+            take_a_step(training)
+    assert watch.operators.total() > 20
+
+
+def test_replayed_steps_clip_as_those_of_a_plain_loop_do():
+    chosen = plan(
+        model=lambda: normbench.build_model(MODEL, "scaled_ws_agc", num_classes=3),
+        clip=AdaptiveGradientClipping,
+        optimizer=torch.optim.SGD,
+        lr=0.5,
+    )
+    captured = CapturedTraining(chosen, dataset(), torch.device("cpu"), StandInStream())
+    captured.capture()
+    ours, plain = finish(run(captured)), train(chosen, dataset(), torch.device("cpu"))
+    for one, other in zip(ours.epochs, plain.epochs, strict=True):
+        assert one == pytest.approx(other, rel=1e-6)
+    free = train(replace(chosen, clip=lambda model: None), dataset(), torch.device("cpu"))
+    assert free.epochs[0] != plain.epochs[0]

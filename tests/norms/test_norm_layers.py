@@ -15,6 +15,7 @@ from normbench.norms import (
     EvoNormB0,
     EvoNormS0,
     FilterResponseNorm,
+    FixupScalars,
     GroupNorm,
     InstanceNorm,
     LayerNorm,
@@ -73,7 +74,7 @@ def test_training_follows_the_formula(name, shape, dtype, memory_format):
     x, gradient = torch.randn(2, *shape, dtype=dtype).unbind()
     x = x.contiguous(memory_format=memory_format)
     if isinstance(
-        layer, (PartialBatchNorm, ChannelwiseLayer)
+        layer, (PartialBatchNorm, ChannelwiseLayer, FixupScalars)
     ):  # x's gradient lies as y's does, which is as the next layer likes
         gradient = gradient.contiguous(memory_format=memory_format)
     outcome = step(layer, list(layer.parameters()), x, gradient)
