@@ -90,6 +90,13 @@ class Probed(Answer):
 
     figures: dict[Path, str]
 
+    @cached_property
+    def frame(self) -> pandas.DataFrame:
+        """A row a number: of which run, what it is (``quantity``), where in lists (``place``)."""
+        from normbench.analysis.tidy import measured
+
+        return measured(self.records)
+
     def __str__(self) -> str:
         return "\n\n".join([*filter(None, self.figures.values()), _counts(self, "measured")])
 

@@ -10,6 +10,7 @@ import threading
 import pytest
 import torch
 from command_line import ONE_RUN, TINY
+from made_up import runs, stored
 from torch import nn
 
 import normbench
@@ -173,6 +174,8 @@ def test_a_probe_returns_its_numbers_and_its_figure():
     )
     (record,) = probed.records
     assert record["config"]["probe"]["steps"] == 3 and record["measured"]
+    norms = probed.frame[probed.frame["quantity"] == "norms"]["value"].tolist()
+    assert norms == [norm for of_step in record["measured"]["norms"] for norm in of_step]
     (stem,) = probed.figures
     assert stem.with_name(f"{stem.name}.png").is_file()
     assert probed._repr_html_().startswith("<img ") and "1 run measured" in str(probed)
@@ -194,6 +197,25 @@ def test_a_file_that_was_edited_after_it_was_imported_has_to_be_loaded_anew(fold
         run(first)
     assert run(edited.Edited).trained == 1
     del sys.modules["edited"]
+
+
+def test_norms_are_ranked_by_their_records(folder):
+    class groupnorm:  # known by its name
+        pass
+
+    stored(folder / "results", [*runs("none"), *runs("groupnorm", accuracy=0.6)])
+    ranked = normbench.rank(norm=groupnorm, baseline="none")
+    assert "groupnorm (0.600) is above none" in " ".join(str(ranked).split())
+    assert ranked.frame["norm"].tolist() == ["groupnorm", "none"]
+    assert [path.suffix for path in ranked.figures] == [".png", ".png"]
+    assert ranked._repr_html_().startswith("<img ")
+    for settings, line in (
+        ({"norm": "grupnorm"}, "norm=grupnorm has no runs here: did you mean 'groupnorm'"),
+        ({"tel": 0.1}, "'tel'"),
+        ({"results": {"dir": "nowhere"}}, "nowhere"),
+    ):
+        with pytest.raises(normbench.UserError, match=line):
+            normbench.rank(**settings)
 
 
 def test_threads_wait_for_each_other():
