@@ -40,6 +40,7 @@ def test_committed_reports_are_what_the_commands_write_from_the_records(normbenc
         ("compare", ["comparison.md", "comparison.csv"]),
         ("claims", ["claims.md"]),
         ("calibration", ["calibration.md"]),
+        ("rank", [f"rank/imagenette_cnn4{end}" for end in (".md", ".csv", "_pairs.csv")]),
     ):
         code, _, err = normbench_command(command)
         assert code == 0, err

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 normbench rank
-normbench rank norm=mine                    # where mine stands, in words
+normbench rank mine                         # where mine stands, in words; or norm=mine
 normbench rank baseline=groupnorm among=none,batchnorm,groupnorm
 normbench rank tune=8                       # of normbench run -m norm=… tune=8
 """
@@ -28,6 +28,7 @@ normbench rank tune=8                       # of normbench run -m norm=… tune=
 # What is typed as names with commas, and what Hydra, for which some are groups, is to call it.
 LISTS = {name: f"names.{name}" for name in ("norm", "model", "data", "optimizer", "schedule")}
 LISTS |= {"among": "among"}
+WORDS = "names.norm"  # the setting that words without = are for
 
 
 @dataclass

@@ -61,8 +61,9 @@ def test_a_norm_of_ones_own_is_placed_among_all_others(rank):
     assert said.count("- ") == 1
 
 
-def test_norms_are_named_with_commas_and_compared_with_some_or_all(rank):
-    code, out, err = rank(FIELD + mine(), "norm=mine,none", "among=none,mine", "baseline=none")
+@pytest.mark.parametrize("about", [["norm=mine,none"], ["mine", "none"]], ids=["=", "words"])
+def test_several_norms_can_be_named_and_be_compared_with_some_alone(rank, about):
+    code, out, err = rank(FIELD + mine(), *about, "among=none,mine", "baseline=none")
     assert code == 0, err
     assert "## Differences to none" in out and "Left out, though they have runs:" in out
     assert "groupnorm (0" not in out
