@@ -12,7 +12,7 @@ from typing import Any
 from normbench.errors import UserError
 from normbench.interactive import MAIN, import_path
 
-WORD = re.compile(r"[A-Za-z_][\w./*+-]*")  # text that needs no quotes
+WORD = re.compile(r"[A-Za-z_][\w./*+-]*", re.ASCII)  # text that needs no quotes
 OTHER_THAN_TEXT = ("null", "true", "false", "inf", "nan", "yes", "no", "on", "off")
 PART = {"norm": "norm.layer", "data": "data.source"}  # what a class given for a group stands for
 ELSEWHERE = ("hydra", "launcher")  # groups that say where commands run
