@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,13 @@ class Study:
 
 def study_names() -> list[str]:
     """All studies, in the order of their numbers."""
-    return sorted(config_names("study"), key=lambda name: int(read_config(f"study/{name}").number))
+    return list(_names())
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    names = config_names("study")
+    return tuple(sorted(names, key=lambda name: int(read_config(f"study/{name}").number)))
 
 
 def load_study(name: str, scale: str = SMALL) -> Study:
