@@ -11,7 +11,7 @@ from pages import EVIL, PageReader, digest, probed, watched
 from normbench.analysis.welch import Estimate
 from normbench.claims.rules import FORM_OF_RATIOS, Part
 from normbench.report.page.anything import of_any
-from normbench.report.page.charts import POINTS, Axis, Chart, Line, Panel, centre, short
+from normbench.report.page.charts import DETAILS, Axis, Chart, Line, Panel, centre, short
 from normbench.report.page.verdicts import Noted, strip
 from normbench.report.page.write import markdown, number, signed
 
@@ -112,6 +112,14 @@ def test_every_link_inside_of_the_page_leads_somewhere_and_no_id_is_there_twice(
     assert sorted(drawn) == sorted(set(drawn) & set(page.data["charts"]))
 
 
+def test_a_page_that_would_be_large_is_coarser_and_says_so(page_of, monkeypatch):
+    monkeypatch.setattr("normbench.report.page.write.MOST_DATA", 100)
+    page = PageReader(page_of(runs("none"), watched("none", 0) + watched("none", 1)))
+    assert "its lines have 60 points at most, and means without their seeds" in page.text
+    marks = [m for c in page.data["charts"].values() for p in c["panels"] for m in p["marks"]]
+    assert not [mark for mark in marks if "x" in mark and mark["runs"]]
+
+
 def test_an_empty_folder_gives_a_page_that_says_what_to_type(page_of):
     page = PageReader(page_of())
     assert "Nothing has been measured yet in this folder." in page.text
@@ -201,7 +209,11 @@ def test_a_mean_and_its_spread_are_those_of_the_seeds_that_there_are():
 def test_of_one_run_no_spread_is_drawn_and_many_points_are_thinned_with_both_ends():
     line = Line("a", np.arange(1000), np.arange(1000.0)[None], "a").data()
     assert line["low"] is None and line["runs"] == []
-    assert len(line["x"]) == POINTS and line["x"][0] == 0 and line["x"][-1] == 999
+    assert len(line["x"]) == DETAILS[0].points and line["x"][0] == 0 and line["x"][-1] == 999
+    several = Line("a", np.arange(1000), np.arange(2000.0).reshape(2, 1000), "a")
+    coarse = several.data(DETAILS[-1])
+    assert len(coarse["mean"]) == DETAILS[-1].points and coarse["runs"] == []
+    assert len(several.data()["runs"]) == 2
 
 
 def test_a_chart_is_described_for_those_who_do_not_see_it():

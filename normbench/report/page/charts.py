@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,22 @@ from normbench.analysis.averages import geometric_mean, mean
 from normbench.analysis.welch import Sample
 
 DIGITS = 4  # significant ones of what is drawn
-POINTS = 240  # of a line at most: more cannot be told apart in a panel
+
+
+class Detail(NamedTuple):
+    """How much of a line is kept.
+
+    Attributes:
+        points: at most.
+        seeds: whether each seed is, beside their mean and spread.
+    """
+
+    points: int
+    seeds: bool
+
+
+# From the finest, whose points can just be told apart in a panel, to what always fits.
+DETAILS = Detail(240, True), Detail(120, True), Detail(120, False), Detail(60, False)
 
 Data = dict[str, Any]
 
@@ -57,20 +72,21 @@ class Line:
     geometric: bool = False
     shown: np.ndarray | None = None
 
-    def data(self) -> Data:
+    def data(self, detail: Detail = DETAILS[0]) -> Data:
         runs, x = np.asarray(self.runs, dtype=float), np.asarray(self.x, dtype=float)
         smooth = runs if self.shown is None else np.asarray(self.shown, dtype=float)
         middle, low, high = centre(smooth, self.geometric)
-        keep = _kept(len(x))
+        keep = _kept(len(x), detail.points)
+        several = len(runs) > 1
         return {
             "label": self.label,
             "norm": self.norm,
             "rank": self.rank,
             "x": rounded(x[keep]),
             "mean": rounded(middle[keep]),
-            "low": rounded(low[keep]) if len(runs) > 1 else None,
-            "high": rounded(high[keep]) if len(runs) > 1 else None,
-            "runs": [rounded(run[keep]) for run in runs] if len(runs) > 1 else [],
+            "low": rounded(low[keep]) if several else None,
+            "high": rounded(high[keep]) if several else None,
+            "runs": [rounded(run[keep]) for run in runs] if several and detail.seeds else [],
         }
 
 
@@ -92,8 +108,8 @@ class Range:
     norm: str = ""
     middle: np.ndarray | None = None
 
-    def data(self) -> Data:
-        keep = _kept(len(self.x))
+    def data(self, detail: Detail = DETAILS[0]) -> Data:
+        keep = _kept(len(self.x), detail.points)
         middle = None if self.middle is None else rounded(self.middle[keep])
         return {
             "label": self.label,
@@ -136,7 +152,7 @@ class Dot:
         std = math.nan if sample.std is None else sample.std
         return cls(norm, sample.mean, sample.mean - std, sample.mean + std, **more)
 
-    def data(self) -> Data:
+    def data(self, detail: Detail = DETAILS[0]) -> Data:
         return {
             "norm": self.norm,
             "kind": self.kind,
@@ -206,7 +222,7 @@ class Chart:
         more = f" and {len(titles) - 8} more" if len(titles) > 8 else ""
         return f"{kind}: {self.title}{panels}{more}. The numbers are in the table below the chart."
 
-    def data(self) -> Data:
+    def data(self, detail: Detail = DETAILS[0]) -> Data:
         return {
             "id": self.id,
             "title": self.title,
@@ -221,7 +237,7 @@ class Chart:
                     "title": panel.title,
                     "norm": panel.norm,
                     "y": _axis(panel.y) if panel.y else None,
-                    "marks": [mark.data() for mark in panel.marks],
+                    "marks": [mark.data(detail) for mark in panel.marks],
                 }
                 for panel in self.panels
             ],
@@ -253,9 +269,9 @@ def _std(runs: np.ndarray) -> np.ndarray:
         return np.where(count > 1, np.sqrt((apart**2).sum(axis=0) / (count - 1)), np.nan)
 
 
-def _kept(length: int) -> np.ndarray:
+def _kept(length: int, most: int) -> np.ndarray:
     """Which of so many points are drawn: all, or some at even distances with both ends."""
-    return np.unique(np.linspace(0, length - 1, min(length, POINTS)).round().astype(int))
+    return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(int))
 
 
 def rounded(values: Iterable[float]) -> list[float | None]:

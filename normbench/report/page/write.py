@@ -16,7 +16,7 @@ from normbench.analysis.groups import norm_rank
 from normbench.article_grid import ArticleGrid
 from normbench.drawing.style import looks
 from normbench.report.page import outcomes, verdicts
-from normbench.report.page.charts import Chart
+from normbench.report.page.charts import DETAILS, Chart
 from normbench.report.page.explorer import explorers
 from normbench.report.page.measured import Measured, measured
 from normbench.report.page.outcomes import Tab
@@ -27,6 +27,7 @@ from normbench.report.page.verdicts import Judged
 from normbench.report.studies import NOT_TO_BE_HAD
 from normbench.store.records import read_all
 
+MOST_DATA = 1.5e6  # characters: with all else that makes a page of 3 MB at most
 FILES = resources.files("normbench.report.page")
 STYLES = ("page.css", "parts.css", "print.css")
 VENDOR = ("d3.min.js", "plot.umd.min.js")
@@ -84,11 +85,12 @@ def page(article: ArticleGrid) -> str:
     charts += [chart for one in found for chart in one.charts]
     charts += [chart for one in studies for chart in one.charts]
     norms = _norms(tabs, charts)
-    data = {
-        "norms": norms,
-        "charts": {chart.id: chart.data() for chart in charts},
-        "explorers": explorers(found),
-    }
+    trainings = explorers(found)
+    for detail in DETAILS:
+        drawn = {chart.id: chart.data(detail) for chart in charts}
+        data = _as_json({"norms": norms, "charts": drawn, "explorers": trainings})
+        if len(data) < MOST_DATA:
+            break
     environment = _environment()
     scripts = [*(_read("vendor", name) for name in VENDOR), _script()]
     return environment.get_template("page.html.j2").render(
@@ -106,14 +108,15 @@ def page(article: ArticleGrid) -> str:
         studies=studies,
         norms=norms,
         outcomes=outcomes,
-        explorers=data["explorers"],
+        explorers=trainings,
+        detail=None if detail == DETAILS[0] else detail,
         records=records,
         not_to_be_had=NOT_TO_BE_HAD,
         facts=_facts(records, found, studies),
         styles="\n".join(_read("styles", name) for name in STYLES),
         scripts=scripts,
         policy=_policy(scripts),
-        data=_as_json(data),
+        data=data,
         licences=[(name, _read("vendor", f"{name}.LICENSE")) for name in ("d3", "plot")],
     )
 
