@@ -143,7 +143,9 @@ class Companions(WatchingProbe):
                 of_averages.plot(running, averaged, marker, color=color, label=norm)
             of_sizes.set(xlabel="images in a batch", title="another class in other company")
             style.log_scale(of_sizes, "x")
-            of_averages.axline((0.5, 0.5), slope=1, color=style.FAINT, lw=0.8, zorder=0)
+            known = [r["measured"]["running"] for group in norms.values() for r in group]
+            for one in known[:1]:
+                of_averages.axline((one, one), slope=1, color=style.FAINT, lw=0.8, zorder=0)
             of_averages.set(
                 xlabel="accuracy with running averages",
                 ylabel="with means over an epoch",

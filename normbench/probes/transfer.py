@@ -60,6 +60,8 @@ class Transfer(Probe):
 
     def check(self, network: torch.nn.Module, steps: int) -> None:
         _head(network)
+        if not batchnorms(network):
+            raise UserError("the network has no norm with running statistics: there is no choice")
         check_positive("probe.head_lr", [self.head_lr])
         if not self.head_batch_sizes or min(self.head_batch_sizes) < 2:
             raise UserError(

@@ -57,9 +57,10 @@ def test_measured_once_drawn_again_from_what_is_stored(nb, own_process):
 @pytest.mark.slow
 @pytest.mark.parametrize("probe", config_names("probe"))
 def test_every_probe_with_its_default_settings(nb, probe):
-    images = ["data.source.train_size=160", "grid.batch_size=[2]"]  # 80 steps
-    typed = ["probe", "-m", f"probe={probe}", *TINY, "grid.seeds=[0]", *images]
-    code, out, err = nb(*typed, "norm=none,batchnorm")
+    images = ["data.source.train_size=160", "data.source.val_size=260"]
+    typed = ["probe", "-m", f"probe={probe}", *TINY, *images, "grid.batch_size=[2]"]  # 80 steps
+    norms = "batchnorm" if probe == "transfer" else "none,batchnorm"  # without one, no choice
+    code, out, err = nb(*typed, "grid.seeds=[0]", f"norm={norms}")
     assert code == 0, err
     assert out.lstrip().startswith("# ")
     for record in (json.loads(path.read_text()) for path in stored(nb, probe)):

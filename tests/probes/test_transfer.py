@@ -53,5 +53,8 @@ def test_the_body_stays_and_norms_move_where_they_may(plan, data, mode, monkeypa
 def test_settings_that_make_no_sense():
     with pytest.raises(UserError, match="no linear head"):
         Transfer(**SETTINGS).check(nn.Identity(), 5)
+    with pytest.raises(UserError, match="no norm with running statistics"):
+        Transfer(**SETTINGS).check(nn.Linear(1, 1), 5)
+    body = nn.Sequential(nn.BatchNorm2d(1), nn.Linear(1, 1))
     with pytest.raises(UserError, match="^probe.head_batch_sizes="):
-        Transfer(**SETTINGS | {"head_batch_sizes": [1]}).check(nn.Linear(1, 1), 5)
+        Transfer(**SETTINGS | {"head_batch_sizes": [1]}).check(body, 5)

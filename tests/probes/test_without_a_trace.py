@@ -31,6 +31,12 @@ SETTINGS = {
          "trace_samples": 2}
     ],
     "learning_rate_range": [{"steps": None}],
+    "companions": [{"sizes": [2, 4], "images": 20, "draws": 3}],
+    "batch_noise": [{"batches": 2, "images": 2, "draws": 2, "loss_images": 10}],
+    "least_active": [{"last": 4}],
+    "hidden_inputs": [{"times": 3, "images": 10}],
+    "sharpness": [{"level": 1.0, "every": 4, "ascent": 2, "images": 20}],
+    "domain_shift": [{"batch_size": 8}],
 }  # fmt: skip
 
 

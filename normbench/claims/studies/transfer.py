@@ -8,7 +8,6 @@ from normbench.studies.found import Found, Measure, Record
 
 CLAIMS = StudyClaims()
 
-BATCHNORM = {"norm": "batchnorm"}
 MEASURED = (
     "The transfer probe: a body trained on half of Imagenette's classes, a new head on the other "
     "half in batches of 4; accuracy on its validation images in evaluation mode, of the same body "
@@ -36,7 +35,7 @@ def _gain(mode: str, other: str, batch_size: int) -> Measure:
 )
 def evaluation_mode_is_better(found: Found) -> Judgement:
     gain = _gain("evaluation", "training", 4)
-    return every([amount(found, gain, BATCHNORM, "batchnorm", low=0)])
+    return every([amount(found, gain, {}, "batchnorm", low=0)])
 
 
 @CLAIMS.claim(
@@ -50,4 +49,4 @@ def evaluation_mode_is_better(found: Found) -> Judgement:
 )
 def training_the_norms_is_better(found: Found) -> Judgement:
     gain = _gain("trained", "training", 4)
-    return every([amount(found, gain, BATCHNORM, "batchnorm", low=0)])
+    return every([amount(found, gain, {}, "batchnorm", low=0)])
