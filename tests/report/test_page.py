@@ -1,10 +1,13 @@
 """The page: the records' numbers, nothing of theirs taken for HTML, nothing loaded."""
 
 import math
+import shutil
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import CommandLine
 from made_up import probe_record, record, runs, stored
 from pages import EVIL, PageReader, digest, probed, watched
 
@@ -14,6 +17,36 @@ from normbench.report.page.anything import of_any
 from normbench.report.page.charts import DETAILS, Axis, Chart, Line, Panel, centre, short
 from normbench.report.page.verdicts import Noted, strip
 from normbench.report.page.write import markdown, number, signed
+
+ROOT = Path(__file__).parents[2]
+EMPTY = "Nothing has been measured yet in this folder."
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A page of two of a cell's runs, another norm's, a norm with an evil name on other data, one
+    that diverged, and a training that was watched."""
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "work" / "results").mkdir(parents=True)
+    (folder / "home").mkdir()
+    evil = [_named(one, EVIL) for one in runs("batchnorm", protocol=("data=synthetic",))]
+    for one in evil:
+        one["environment"] = one["environment"] | {"device": EVIL, "commit": "</style><b>"}
+    diverged = [record(norm="layernorm", seed=seed, status="diverged") for seed in range(3)]
+    whole = runs("batchnorm", accuracy=0.4321, spread=0.02)
+    results = stored(folder / "work" / "results", whole + runs("none")[:2] + evil + diverged)
+    probed(results, watched("none", 0, 1.5))
+    probed(results, watched("batchnorm", 0, 1.5) + watched("batchnorm", 1, 1.5))
+    code, out, err = CommandLine(folder / "work")("report")
+    assert code == 0, err
+    assert out == "Written: results/report.html\n"
+    return PageReader((results / "report.html").read_text())
+
+
+def _named(one, name):
+    """The same record of a norm of another name, which is the user's own."""
+    norm = {"name": name, "layer": {"_target_": "my.Norm"}}
+    return one | {"key": f"aa{one['key']}"[:16], "config": one["config"] | {"norm": norm}}
 
 
 @pytest.fixture
@@ -26,103 +59,101 @@ def page_of(normbench_command):
         if records:
             stored(results, records)
         probed(results, probes)
-        code, out, err = normbench_command("report", f"results.dir={folder}")
+        code, _, err = normbench_command("report", f"results.dir={folder}")
         assert code == 0, err
-        assert out == f"Written: {folder}/report.html\n"
         return (results / "report.html").read_text()
 
     return make
 
 
-def test_numbers_are_those_of_the_records(page_of):
-    records = runs("none", accuracy=0.4321, spread=0.02) + runs("batchnorm", accuracy=0.5)
-    page = PageReader(page_of(records))
-    assert "0.43 ± 0.02 (0.47 ± 0.01 )" in page.text
-    chart = page.data["charts"]["runs-0-cells"]
-    (panel,) = (p for p in chart["panels"] if p["title"] == "batch size 128, learning rate 0.01")
-    ours = {m["norm"]: m for m in panel["marks"] if m["kind"] == "ours"}
-    accuracies = [r["epochs"][-1]["val_accuracy"] for r in records[:3]]
-    assert ours["none"]["runs"] == pytest.approx(accuracies, abs=1e-4)
-    assert ours["none"]["value"] == pytest.approx(statistics.fmean(accuracies), abs=1e-4)
-    assert ours["none"]["low"] == pytest.approx(0.4321 - 0.02, abs=1e-4)
-    assert "0.47" in page.text and {m["kind"] for m in panel["marks"]} == {"ours", "article"}
-
-
-def test_a_layer_and_data_of_ones_own_are_in_tables_charts_and_legend(page_of):
-    mine = runs("batchnorm", protocol=("data=synthetic",))
-    for one in mine:
-        one["config"] = one["config"] | {"norm": {"name": "mine", "layer": {"_target_": "my.Norm"}}}
-        one["key"] = f"aa{one['key']}"[:16]
-    page = PageReader(page_of(mine + runs("none")))
-    assert "mine" in [norm["name"] for norm in page.data["norms"]]
-    assert "cnn4 on synthetic" in page.attributes("data-label")
-    assert "mine" in page.attributes("data-norm")
-    marks = [
-        mark["norm"]
+def marks_of(page, norm):
+    return [
+        mark
         for chart in page.data["charts"].values()
         for panel in chart["panels"]
         for mark in panel["marks"]
+        if mark["norm"] == norm
     ]
-    assert "mine" in marks
 
 
-def test_what_looks_like_html_in_a_record_stays_text(page_of):
-    evil = runs("batchnorm", protocol=("data=synthetic",))
-    for one in evil:
-        one["config"] = one["config"] | {"norm": {"name": EVIL, "layer": {"_target_": "my.Norm"}}}
-        one["key"] = f"bb{one['key']}"[:16]
-        one["environment"] = one["environment"] | {"device": EVIL, "commit": "</style><b>"}
-    html = page_of(evil, [r | {"config": _named(r, EVIL)} for r in watched("batchnorm", 0)])
-    page = PageReader(html)
-    assert 'alert("norm")' not in " ".join(page.scripts)
-    assert [norm["name"] for norm in page.data["norms"]] == [EVIL]
-    assert EVIL in page.text and EVIL in page.attributes("data-norm")
-    assert all(digest(script) in page.policy["script-src"] for script in page.scripts)
-    assert len(page.scripts) == 3
-    assert not any(name.startswith("on") for _, a in page.elements for name in a)
+def test_numbers_are_those_of_the_records(made):
+    assert "0.43 ± 0.02 (0.59" in made.text  # ours, and the article's
+    (panel,) = (
+        panel
+        for panel in made.data["charts"]["runs-0-cells"]["panels"]
+        if panel["title"] == "batch size 128, learning rate 0.01"
+    )
+    (ours,) = (m for m in panel["marks"] if (m["norm"], m["kind"]) == ("batchnorm", "ours"))
+    assert ours["runs"] == pytest.approx([0.4121, 0.4321, 0.4521])
+    assert ours["value"] == pytest.approx(0.4321)
+    assert (ours["low"], ours["high"]) == pytest.approx((0.4121, 0.4521), abs=1e-4)
+    assert {mark["kind"] for mark in panel["marks"]} == {"ours", "article"}
 
 
-def _named(one, name):
-    return one["config"] | {"norm": one["config"]["norm"] | {"name": name}}
+def test_a_layer_and_data_of_ones_own_are_in_tables_charts_and_legend(made):
+    assert EVIL in [norm["name"] for norm in made.data["norms"]]
+    assert "cnn4 on synthetic" in made.attributes("data-label")
+    assert EVIL in made.attributes("data-norm") and marks_of(made, EVIL)
 
 
-def test_nothing_is_loaded_and_no_script_runs_but_the_pages_own(page_of):
-    page = PageReader(page_of(runs("none")))
-    assert page.policy["default-src"] == ["'none'"]
-    assert page.policy["script-src"] == [digest(script) for script in page.scripts]
-    assert not page.attributes("src")
-    assert not [a for tag, a in page.elements if tag in ("link", "iframe", "img", "object", "base")]
-    assert all(not href.startswith("//") for href in page.attributes("href"))
+def test_what_looks_like_html_in_a_record_stays_text(made):
+    assert EVIL in made.text and "</style><b>" in made.text
+    assert 'alert("norm")' not in " ".join(made.scripts)
+    assert len(made.scripts) == 3
+    assert not any(name.startswith("on") for _, attributes in made.elements for name in attributes)
 
 
-def test_the_same_records_give_the_same_bytes(page_of):
-    probes = [one for norm in ("none", "batchnorm") for one in watched(norm, 0)]
-    records = runs("none") + runs("batchnorm")
-    assert page_of(records, probes) == page_of(records[::-1], probes[::-1], folder="again")
+def test_nothing_is_loaded_and_no_script_runs_but_the_pages_own(made):
+    assert made.policy["default-src"] == ["'none'"]
+    assert made.policy["script-src"] == [digest(script) for script in made.scripts]
+    assert not made.attributes("src")
+    assert not {tag for tag, _ in made.elements} & {"link", "iframe", "img", "object", "base"}
+    assert all(not href.startswith("//") for href in made.attributes("href"))
 
 
-def test_every_link_inside_of_the_page_leads_somewhere_and_no_id_is_there_twice(page_of):
-    page = PageReader(page_of(runs("none"), watched("none", 0)))
-    assert len(page.ids) == len(set(page.ids))
-    assert {href[1:] for href in page.attributes("href") if href[:1] == "#"} <= set(page.ids)
-    assert {
-        of for name in ("aria-controls", "aria-labelledby") for of in page.attributes(name)
-    } <= (set(page.ids))
-    drawn = page.attributes("data-chart")
-    assert sorted(drawn) == sorted(set(drawn) & set(page.data["charts"]))
+def test_every_link_inside_of_the_page_leads_somewhere_and_no_id_is_there_twice(made):
+    assert len(made.ids) == len(set(made.ids))
+    assert {href[1:] for href in made.attributes("href") if href[:1] == "#"} <= set(made.ids)
+    for name in ("aria-controls", "aria-labelledby"):
+        assert set(made.attributes(name)) <= set(made.ids)
+    drawn = made.attributes("data-chart")
+    assert sorted(drawn) == sorted(set(drawn) & set(made.data["charts"]))
 
 
-def test_a_page_that_would_be_large_is_coarser_and_says_so(page_of, monkeypatch):
-    monkeypatch.setattr("normbench.report.page.write.MOST_DATA", 100)
-    page = PageReader(page_of(runs("none"), watched("none", 0) + watched("none", 1)))
-    assert "its lines have 60 points at most, and means without their seeds" in page.text
-    marks = [m for c in page.data["charts"].values() for p in c["panels"] for m in p["marks"]]
-    assert not [mark for mark in marks if "x" in mark and mark["runs"]]
+def test_a_part_of_the_grid_says_what_is_missing_and_what_makes_it(made):
+    assert "cells are not complete: cnn4 none bs=128 lr=0.01" in made.text
+    assert "normbench run -m experiment=article model=cnn4" in made.text
+    assert "2 of 3 runs" in made.text
+    assert "resnet18 has not been run here" in made.text
+    assert "normbench probe probe=hessian" in made.text
+
+
+def test_runs_that_diverged_are_named(made):
+    assert "seeds 0, 1, 2 diverged" in made.text
+
+
+def test_a_training_that_was_watched_can_be_gone_through_step_by_step(made):
+    (explorer,) = made.data["explorers"]
+    assert explorer["last"] == 12 and explorer["missing"] == []
+    of = explorer["activations"]["batchnorm"]
+    assert of["at"] == [0, 5, 10] and of["layers"] == ["convolution 1", "convolution 2"]
+    assert of["percentiles"][1][4] == [2, 4, 6]
+    assert explorer["landscape"]["none"]["sizes"] == [0, 0.1, 0.2]
+    assert explorer["landscape"]["none"]["losses"][0] == pytest.approx([1.5, 1.5, 3.0])
+
+
+def test_claims_have_verdicts_intervals_rules_and_records(made):
+    assert "Gradients are steadier with BatchNorm than without" in made.text
+    assert "All three ratios are above 1." in made.text
+    kinds = made.attributes("data-folder")
+    assert "records" in kinds and "probes/gradients" in kinds
+    keys = dict(zip(kinds, made.attributes("data-keys"), strict=True))["probes/gradients"].split()
+    assert len(keys) == 3
 
 
 def test_an_empty_folder_gives_a_page_that_says_what_to_type(page_of):
     page = PageReader(page_of())
-    assert "Nothing has been measured yet in this folder." in page.text
+    assert EMPTY in page.text
     for command in ("normbench run experiment=quickstart", "normbench probe probe=ablation"):
         assert command in page.text
     assert page.data["charts"] == {} and page.data["norms"] == []
@@ -134,36 +165,28 @@ def test_a_folder_that_is_not_there_is_one_line(normbench_command):
     assert len(err.splitlines()) == 1 and "nowhere" in err
 
 
-def test_a_part_of_the_grid_says_what_is_missing_and_what_makes_it(page_of):
-    page = PageReader(page_of(runs("none")[:2]))
-    assert "cells are not complete: cnn4 none bs=128 lr=0.01" in page.text
-    assert "normbench run -m experiment=article model=cnn4" in page.text
-    assert "2 of 3 runs" in page.text
+@pytest.mark.slow
+def test_the_same_records_give_the_same_bytes(page_of):
+    probes = [one for norm in ("none", "batchnorm") for one in watched(norm, 0)]
+    records = runs("none") + runs("batchnorm")
+    assert page_of(records, probes) == page_of(records[::-1], probes[::-1], folder="again")
 
 
-def test_a_training_that_was_watched_can_be_gone_through_step_by_step(page_of):
-    probes = [
-        one for norm in ("none", "batchnorm") for s in (0, 1) for one in watched(norm, s, 1.5)
-    ]
-    (explorer,) = PageReader(page_of([], probes)).data["explorers"]
-    assert explorer["last"] == 12 and explorer["missing"] == []
-    of = explorer["activations"]["batchnorm"]
-    assert of["at"] == [0, 5, 10] and of["layers"] == ["convolution 1", "convolution 2"]
-    assert of["percentiles"][1][4] == [2, 4, 6]
-    assert explorer["landscape"]["none"]["sizes"] == [0, 0.1, 0.2]
-    assert explorer["landscape"]["none"]["losses"][0] == pytest.approx([1.5, 1.5, 3.0])
+@pytest.mark.slow
+def test_a_page_that_would_be_large_is_coarser_and_says_so(page_of, monkeypatch):
+    monkeypatch.setattr("normbench.report.page.write.MOST_DATA", 100)
+    page = PageReader(page_of(runs("none"), watched("none", 0) + watched("none", 1)))
+    assert "its lines have 60 points at most, and means without their seeds" in page.text
+    lines = [mark for mark in marks_of(page, "none") if "x" in mark]
+    assert lines and not [line for line in lines if line["runs"]]
 
 
-def test_runs_that_diverged_are_named(page_of):
-    diverged = [record(norm="none", seed=s, status="diverged") for s in range(3)]
-    assert "diverged" in PageReader(page_of(diverged + runs("batchnorm"))).text
-
-
-def test_flags_stand_for_settings(normbench_command, monkeypatch):
+def test_flags_stand_for_settings_and_the_page_is_shown(normbench_command, monkeypatch):
     (normbench_command.folder / "results").mkdir()
     shown = []
     monkeypatch.setattr("webbrowser.open", shown.append)
-    code, out, err = normbench_command("report", "--open")
+    monkeypatch.setattr("normbench.report.page.write.page", lambda article: EMPTY)
+    code, _, err = normbench_command("report", "--open")
     assert code == 0, err
     (uri,) = shown
     assert uri.startswith("file:///") and uri.endswith("results/report.html")
@@ -183,10 +206,27 @@ def test_watching_writes_anew_when_a_record_is_there_that_was_not(normbench_comm
 
     monkeypatch.setattr("time.sleep", sleep)
     monkeypatch.setattr("normbench.interruption.leave", lambda: None)
+    monkeypatch.setattr(
+        "normbench.report.page.write.page",
+        lambda article: str(len(list((article.results / "records").glob("*.json")))),
+    )
     _, out, _ = normbench_command("report", "--watch", "every=1")
     assert looks == [1, 1, 1]
     assert out.count("Written:") == 2  # at first, and for the records; not at the third look
-    assert "0.50" in PageReader((results / "report.html").read_text()).text
+    assert (results / "report.html").read_text() == "3"
+
+
+@pytest.mark.slow
+def test_the_committed_page_is_what_the_command_writes(normbench_command):
+    results = normbench_command.folder / "results"
+    for name in ("records", "probes", "studies"):
+        if (ROOT / "results" / name).is_dir():
+            shutil.copytree(ROOT / "results" / name, results / name)
+    code, _, err = normbench_command("report")
+    assert code == 0, err
+    written = (results / "report.html").read_bytes()
+    assert written == (ROOT / "results" / "report.html").read_bytes()
+    assert len(written) <= 3e6
 
 
 def test_claims_name_the_records_that_they_were_judged_by():
