@@ -65,7 +65,7 @@ class FlatParameters:
         params: the model's that are views of it, or copies of views.
         gradients: for each of their dtypes, the parameters, and where in the flat gradient theirs
             belong.
-        pairs: for each of the model's, its view of the flat parameter and of the flat gradient.
+        numbers_of, gradients_of: for each of the model's, where its numbers and its gradient lie.
         masters, copies: views of the flat parameter, and the parameters in half precision that are
             their copies.
     """
@@ -81,7 +81,8 @@ class FlatParameters:
             view.copy_(p.data)
             p.data = view
 
-        self.pairs = dict(zip(params, zip(numbers, gradients, strict=True), strict=True))
+        self.numbers_of = dict(zip(params, numbers, strict=True))
+        self.gradients_of = dict(zip(params, gradients, strict=True))
 
         halved = _used_in_half(model) if half else set()
         of_full = [i for i, p in enumerate(params) if p not in halved]
@@ -112,7 +113,7 @@ class FlatParameters:
 
     def with_gradients(self, params: Iterable[nn.Parameter]) -> list[tuple[Tensor, Tensor]]:
         """What of the flat parameter and its gradient belongs to some of the model's."""
-        return [self.pairs[p] for p in params]
+        return [(self.numbers_of[p], self.gradients_of[p]) for p in params]
 
     def refresh_copies(self) -> None:
         if self.copies:
