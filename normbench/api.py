@@ -324,7 +324,9 @@ def _hydra(command: str, folder: str | Path | None) -> Iterator[ConfigLoaderImpl
             register(command)
             path = create_config_search_path(str(config_folder()))
             if folder is not None:
-                path.append("python", f"file://{Path(folder).absolute()}")
+                if not Path(folder).is_dir():
+                    raise UserError(f"config_dir={folder} does not exist: name a folder of configs")
+                path.prepend("python", f"file://{Path(folder).absolute()}", "schema")
             yield ConfigLoaderImpl(path)
     finally:
         version.VersionBase.instance().version_base = before

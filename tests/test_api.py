@@ -168,6 +168,19 @@ def test_a_dry_run_tells_what_there_is_to_train_and_writes_nothing(folder):
     assert "2 runs, 1 already there, 1 to train: about" in plan._repr_markdown_()
 
 
+def test_an_experiment_and_configs_of_ones_own_are_found(folder):
+    plan = normbench.run(experiment="quickstart", dry_run=True)
+    assert "24 runs, 0 already there" in plan and "| groupnorm |" in plan
+    (folder / "mine/norm").mkdir(parents=True)
+    (folder / "mine/norm/halves.yaml").write_text(
+        "name: halves\nlayer: {_target_: torch.nn.BatchNorm2d, eps: 0.1}\nweight: {}\n"
+    )
+    plan = run("halves", config_dir="mine", dry_run=True)
+    assert "| halves |" in plan
+    with pytest.raises(normbench.UserError, match="config_dir=nowhere does not exist"):
+        normbench.run(norm="halves", config_dir="nowhere", dry_run=True)
+
+
 def test_a_probe_returns_its_numbers_and_its_figure():
     probed = normbench.probe(
         "gradients", norm="none", data="synthetic", grid=GRID, **SETTINGS, **{"probe.steps": 3}
