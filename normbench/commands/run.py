@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 normbench run norm=groupnorm
 normbench run -m model=cnn4,resnet18 norm=none,batchnorm,groupnorm
+normbench run -m norm=none,batchnorm --dry-run             # how many runs, and how long they take
 normbench run -m norm=none,batchnorm,groupnorm tune=8      # the best of 8 learning rates each
 """
 
