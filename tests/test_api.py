@@ -275,6 +275,7 @@ print(results.trained, results.records[0]["outside"])
 """
 
 
+@pytest.mark.slow
 def test_a_script_trains_its_own_layer_without_guarding_its_main_part(folder):
     (folder / "script.py").write_text(SCRIPT)
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True)
