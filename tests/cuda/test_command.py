@@ -3,6 +3,9 @@
 import json
 
 from command_line import TINY
+from torch import nn
+
+import normbench
 
 
 def test_a_grid_is_trained_on_the_device(normbench_command):
@@ -59,3 +62,27 @@ def test_a_run_that_loses_the_device_takes_no_other_along(normbench_command):
     assert code == 1 and "3 runs trained" in out and "1 failed" in err
     assert "the device is lost to this process" in err
     assert sorted(json.loads(path.read_text())["seed"] for path in nb.records) == [0, 2, 3]
+
+
+def test_a_layer_that_lies_in_no_module_and_counts_in_python_trains_on_the_device(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+
+    class Counts(nn.BatchNorm2d):
+        calls = None
+
+        def forward(self, x):
+            self.calls = (self.calls or 0) + 1
+            return super().forward(x)
+
+    results = normbench.run(
+        norm=Counts,
+        data="synthetic",
+        device="cuda",
+        train={"epochs": 1},
+        grid={"batch_size": [20], "lr": [0.01], "seeds": [0, 1]},
+        **{"data.source.train_size": 120, "data.source.val_size": 60, "data.image_size": 16},
+    )
+    assert results.frame["status"].tolist() == ["finished", "finished"]
+    assert "the layer changes Counts.calls as it is used" in capsys.readouterr().err
