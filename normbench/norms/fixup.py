@@ -16,6 +16,7 @@ any, there are left He's initialization, the biases and the classifier of zeros.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 import torch
@@ -46,8 +47,8 @@ class FixupScalars(nn.Module):
 
 
 def fixup(model: nn.Module) -> None:
-    """Give a network whose norms are `FixupScalars` the paper's initialization, and its biases
-    before convolutions and linear layers, as their `shift`, in place."""
+    """Give a network whose norms are `FixupScalars` the paper's initialization, in place, and put
+    its biases before convolutions and linear layers: each becomes `shift` and `layer`."""
     modules = dict(model.named_modules())
     branches = residual_branches(model)
     for module in modules.values():
@@ -70,12 +71,11 @@ def fixup(model: nn.Module) -> None:
             module.scale = None
             on_a_shortcut = module not in of_branches and _inside(path, branches)
             module.bias = None if on_a_shortcut else module.bias
-    for module in modules.values():
-        if isinstance(module, nn.Conv2d) or type(module) is nn.Linear:
-            weight = module.weight
-            module.shift = FixupScalars().to(weight.device, weight.dtype)
-            module.shift.scale = None
-            module.register_forward_pre_hook(_shifted)
+    for path, module in modules.items():
+        if path and (isinstance(module, nn.Conv2d) or type(module) is nn.Linear):
+            shift = FixupScalars().to(module.weight.device, module.weight.dtype)
+            shift.scale = None
+            model.set_submodule(path, nn.Sequential(OrderedDict(shift=shift, layer=module)))
 
 
 def residual_branches(model: nn.Module) -> dict[str, list[nn.Conv2d]]:
@@ -102,12 +102,7 @@ def _inside(path: str, branches: dict[str, Any]) -> bool:
     return any(path.startswith(f"{branch}.") for branch in branches)
 
 
-def _start_at_zero(*parameters: nn.Parameter | None) -> None:
+def _start_at_zero(*parameters: Tensor | None) -> None:
     for parameter in parameters:
         if parameter is not None:
             nn.init.zeros_(parameter)
-
-
-def _shifted(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    shift: Any = module.shift
-    return shift(inputs[0]), *inputs[1:]

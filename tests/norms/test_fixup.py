@@ -11,6 +11,7 @@ import normbench
 from normbench.norms import FixupScalars, fixup
 from normbench.norms.fixup import residual_branches
 
+NOT_YET = {"name": "scalars", "layer": {"_target_": "normbench.norms.FixupScalars"}}
 RESNETS = {
     "resnet18": (8, 2),
     "timm/resnet26": (8, 3),  # bottlenecks
@@ -30,8 +31,9 @@ def scalars(network, part):
 
 @pytest.mark.parametrize(("model", "count", "each"), [(m, *known) for m, known in RESNETS.items()])
 def test_branches_start_at_zero_and_smaller_the_more_there_are(model, count, each):
-    network = built(model)
+    network = normbench.build_model(model, norm=NOT_YET)
     branches = residual_branches(network)
+    fixup(network)
     assert [len(convolutions) for convolutions in branches.values()] == [each] * count
     of_branches = [c for convolutions in branches.values() for c in convolutions]
     for *others, last in branches.values():
@@ -53,10 +55,11 @@ def test_scalars_are_those_of_the_paper(model, count, each):
     network = built(model)
     assert sum(scale is not None for scale in scalars(network, "scale")) == count
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    assert all(layer.shift.bias.shape == (1,) and layer.shift.scale is None for layer in layers)
+    shifted = [m for m in network.modules() if hasattr(m, "shift")]
+    assert [m.layer for m in shifted] == layers
+    assert all(m.shift.bias.shape == (1,) and m.shift.scale is None for m in shifted)
     # one before each of these layers, and one behind each convolution but those of shortcuts
     behind = count * each + 1
-    behind += 2 if "timm" in model and network.conv1.__class__ is nn.Sequential else 0
     biases = [bias for bias in scalars(network, "bias") if bias is not None]
     assert len(biases) == len(layers) + behind
     assert not torch.cat(biases).any()
@@ -72,11 +75,11 @@ def test_a_block_computes_what_the_papers_does():
             p.copy_(torch.randn_like(p))
     x = torch.randn(2, 64, 8, 8, dtype=torch.float64)
     s = {name: p for name, p in block.named_parameters()}
-    y = F.conv2d(x + s["conv1.shift.bias"], s["conv1.weight"], stride=2, padding=1)
+    y = F.conv2d(x + s["conv1.shift.bias"], s["conv1.layer.weight"], stride=2, padding=1)
     y = F.relu(y + s["bn1.bias"])
-    y = F.conv2d(y + s["conv2.shift.bias"], s["conv2.weight"], padding=1)
+    y = F.conv2d(y + s["conv2.shift.bias"], s["conv2.layer.weight"], padding=1)
     y = y * s["bn2.scale"] + s["bn2.bias"]
-    shortcut = F.conv2d(x + s["downsample.0.shift.bias"], s["downsample.0.weight"], stride=2)
+    shortcut = F.conv2d(x + s["downsample.0.shift.bias"], s["downsample.0.layer.weight"], stride=2)
     assert len(s) == 9
     torch.testing.assert_close(block(x), F.relu(y + shortcut))
 
@@ -111,8 +114,7 @@ def test_an_update_moves_the_logits_as_little_whatever_the_depth():
 
 def test_a_network_without_branches_keeps_the_rest():
     network = built("cnn4")
-    assert not residual_branches(network)
-    assert not network.head.weight.any()
+    assert not network.head.layer.weight.any()
     assert all(scale is None for scale in scalars(network, "scale"))
     assert len([bias for bias in scalars(network, "bias") if bias is not None]) == 4 + 5
 
