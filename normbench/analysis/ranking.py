@@ -103,7 +103,10 @@ class Ranking:
     @cached_property
     def ranks(self) -> dict[Place, dict[str, float]]:
         """Of norms within each place: 1 is the best, equals share the mean of their ranks."""
-        return {place: _ranks({n: mean(c) for n, c in of.items()}) for place, of in self._of()}
+        return {
+            place: _ranks({norm: mean(cell) for norm, cell in of.items()})
+            for place, of in self.cells.items()
+        }
 
     @cached_property
     def average_ranks(self) -> dict[str, float]:
@@ -132,7 +135,7 @@ class Ranking:
         """Each place by itself."""
         return {
             place: Comparison({norm: [cell] for norm, cell in of.items()}, self.alpha)
-            for place, of in self._of()
+            for place, of in self.cells.items()
         }
 
     @cached_property
@@ -162,9 +165,6 @@ class Ranking:
     @cached_property
     def _any_order(self) -> list[str]:
         return list(dict.fromkeys(norm for of in self.cells.values() for norm in of))
-
-    def _of(self) -> Iterable[tuple[Place, Mapping[str, Cell]]]:
-        return self.cells.items()
 
 
 def accuracies(cell: Cell) -> list[float]:
