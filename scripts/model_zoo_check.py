@@ -45,7 +45,7 @@ from normbench.store.files import write_atomically
 from normbench.zoo import LIBRARIES, model_config, model_names
 
 NORMS = ("groupnorm", "none", "ws_bcn")
-SIZES = (32, 48, 64, 96, 128, 160, 192, 224, 256, 288, 384)  # pixels
+SIZES = (32, 48, 64, 96, 128, 160, 192, 224, 240, 256, 288, 384)  # pixels
 GROUPS = (8, 4, 2, 1)  # the first that divides the channels of every norm
 IMAGES, CLASSES = 2, 10
 LARGE = 50_000_000  # parameters; below it takes longer to think of tensors than to have them
@@ -166,7 +166,8 @@ def check_logits(logits: Any) -> None:
 def told(error: Exception) -> str:
     """A reason that is short, and the same for all models that it is true of."""
     if isinstance(error, UserError):
-        return str(error).partition(": ")[2] or str(error).partition(" would have ")[2]
+        _, would_have, some = str(error).partition(" would have ")
+        return some.partition(":")[0] if would_have else str(error).partition(": ")[2][:150]
     return f"{type(error).__name__}: {first_line(error)}"[:150]
 
 

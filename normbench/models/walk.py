@@ -15,7 +15,7 @@ OF_MAPS = (nn.BatchNorm2d, nn.InstanceNorm2d)  # given (N, C, H, W) and nothing 
 # Libraries' norms that do not say their channels, but have a weight for each: torchvision's and
 # timm's that are frozen, and timm's that are an activation as well.
 BY_WEIGHT = re.compile(r"FrozenBatchNorm|EvoNorm|FilterResponseNorm")
-NAMED_NORM = re.compile(r"Norm(?!al)|Normalization")  # but no NormalCell, and no Normalize
+NAMED_NORM = re.compile(r"Norm(?!al|Free)|Normalization")  # but no NormalCell, no NormFreeBlock
 SIDES = (1, 2)  # added to the channels, so that a map's three sizes differ
 
 
@@ -85,7 +85,8 @@ def replace(network: nn.Module, layer: Callable[[int], nn.Module]) -> list[nn.Mo
 
     Each has the channels of the norm that stood there and, where both have such, starts with its
     weight and bias, as some networks begin with zeros there. An activation, and a dropout, that
-    the norm had in itself stay: see `StandIn`.
+    the norm had in itself stay: see `StandIn`. What follows a norm no longer works in place: ours
+    may return what it was given, which may be needed elsewhere, or keep what it returned.
 
     Args:
         layer: number of channels -> layer.
@@ -99,6 +100,9 @@ def replace(network: nn.Module, layer: Callable[[int], nn.Module]) -> list[nn.Mo
             stand_ins[module] = _stand_in(module, layer, network)
         if (stand_in := stand_ins[module]) is not None:
             network.set_submodule(path, stand_in)
+    for module in network.modules() if stand_ins else ():
+        if getattr(module, "inplace", False) is True:
+            module.inplace = False
     return [module for module, stand_in in stand_ins.items() if stand_in is None]
 
 

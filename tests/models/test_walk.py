@@ -104,6 +104,26 @@ def test_layernorm_of_tokens_is_the_transformers():
     torch.testing.assert_close(y, nn.functional.layer_norm(x, (C,)))
 
 
+@pytest.mark.parametrize("norm", ["none", "groupnorm"])
+def test_what_follows_leaves_alone_what_the_norm_was_given(norm):
+    """A batch norm's output may be overwritten, what goes through an nn.Identity may not."""
+
+    class Preactivated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = layers.BatchNormAct2d(C, inplace=True)
+            self.act = nn.Hardswish(inplace=True)
+
+        def forward(self, x):
+            return self.act(self.norm(x)), x
+
+    network = normbench.replace_norms(Preactivated(), norm=norm)
+    before = torch.randn(MAP, requires_grad=True) + 0
+    y, x = network(before)
+    assert x.lt(0).any()
+    (y * y.detach() + x).sum().backward()
+
+
 def test_what_starts_at_zero_starts_at_zero():
     """As the last norm of a residual branch does in many networks."""
     norm = nn.BatchNorm2d(C)
