@@ -100,7 +100,7 @@ def _legend(view: View) -> list[Any]:
     if view.baseline is None:
         return [*handles, Line2D([], [], marker="o", ms=MARKER, mfc="white", label="mean", **look)]
     for words, fill in (("told apart from", style.INK), ("not told apart from", "white")):
-        label = f"mean, {words} {view.baseline}"
+        label = f"mean, {words} the baseline"
         handles.append(Line2D([], [], marker="o", ms=MARKER, mfc=fill, label=label, **look))
     return handles
 
@@ -112,8 +112,8 @@ def _caption(view: View) -> str:
     if view.baseline:
         parts.append(
             f"Bars: simultaneous intervals (Games-Howell, widened for few runs) of the difference "
-            f"to {view.baseline}, whose mean is dotted: a bar that does not reach the line is told "
-            "apart from it."
+            f"to the baseline, {view.baseline}, whose mean is dotted: a bar that does not reach "
+            "the line is told apart from it."
         )
     if any(record["status"] == "diverged" for record in view.ranking.records):
         parts.append("A run that diverged counts as accuracy 0.")

@@ -161,8 +161,8 @@ def test_the_figure_has_a_panel_a_cell_and_full_marks_where_norms_are_told_apart
         if line.get_marker() == "o"
     }
     assert marks == {0.505: False, 0.5: True, 0.4: True}
-    assert "mean, told apart from batchnorm" in legend_of(fig)
-    assert "seeds 0, 1, 2" in caption_of(fig)
+    assert "mean, told apart from the baseline" in legend_of(fig)
+    assert "the baseline, batchnorm" in caption_of(fig) and "seeds 0, 1, 2" in caption_of(fig)
 
 
 def test_curves_have_a_line_a_norm_and_leave_out_what_cannot_be_told_apart():
