@@ -143,7 +143,7 @@ class HiddenInputs(WatchingProbe):
                 ax.sharey(panels[0])
             for ax in axes[0]:
                 ax.set_xlabel("step")
-                ax.ticklabel_format(axis="x", style="sci", scilimits=(3, 3))
+                ax.locator_params(axis="x", nbins=2)  # of tens of thousands
             style.legend(fig, accuracy, 4)
             style.caption(
                 fig,
