@@ -114,7 +114,7 @@ class Chart {
         levels: data.levels,
       };
       const few = [...new Set(xs)];
-      if (xLog && few.length < 9) look.x.ticks = few;
+      if (few.length < 7) look.x.ticks = few;
       if (look.x.domain[0] === look.x.domain[1]) look.x.domain = extent(xs, xLog);
       const svg = drawLines(panel.marks, look);
       const steps = [...new Set(panel.marks.flatMap((mark) => mark.x))].filter((x) => !xLog || x > 0);

@@ -113,6 +113,9 @@ function drawLines(marks, look) {
 
 const ROW = 24;
 
+// How many ticks there is room for: fewer of long numbers.
+const fitting = (domain) => (d3.max(d3.ticks(...domain, 5), (value) => tick(value).length) > 5 ? 3 : 5);
+
 // A panel of dots: a row a norm, ours filled and the article's hollow below it.
 function drawDots(marks, look) {
   const { x, rows } = look;
@@ -150,7 +153,7 @@ function drawDots(marks, look) {
     marks: [
       Plot.gridX({ stroke: "var(--line)", strokeOpacity: 1 }),
       x.domain[0] < 0 && x.domain[1] > 0 ? Plot.ruleX([0], { stroke: "var(--soft)", strokeDasharray: "2 3" }) : null,
-      Plot.axisX({ ...AXIS, tickFormat: tick, ticks: x.log ? logTicks(x.domain) : 5 }),
+      Plot.axisX({ ...AXIS, tickFormat: tick, ticks: x.log ? logTicks(x.domain) : fitting(x.domain) }),
       look.named ? Plot.axisY({ tickSize: 0, label: null, textOverflow: "ellipsis", lineWidth: 14 }) : null,
       ...made,
     ].filter(Boolean),
