@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from normbench.errors import UserError
+from normbench.zoo import in_libraries
 
 LAUNCHERS = {"submitit_slurm": "slurm", "ray": "ray", "joblib": "joblib"}  # Hydra's name: extra
 
@@ -147,6 +148,8 @@ def _missing_config(error: Any) -> str:
     if group == "hydra/launcher" and (extra := LAUNCHERS.get(option)):
         return f'launcher={extra} is not installed: pip install "normbench[{extra}]"'
     known = [name for name in (error.options or []) if name]
+    if group == "model" and (elsewhere := in_libraries(option)):
+        return f"model={option} is not known: did you mean {' or '.join(elsewhere)}?"
     if not known:
         return f"{group}={option}: there is no choice named {group}"
     return f"{group}={option} is not known{nearest(option, known)}"

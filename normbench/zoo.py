@@ -7,6 +7,7 @@ the shell's completion should not.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
@@ -40,6 +41,15 @@ def model_names(library: str) -> tuple[str, ...]:
     files = Path(spec.origin).parent.glob("models/*.py")
     names = (name for file in files for name in REGISTERED.findall(file.read_text("utf-8")))
     return tuple(sorted(names))
+
+
+def in_libraries(arch: str) -> list[str]:
+    """The whole names of a model that libraries have, and we have not."""
+    found = []
+    for library in LIBRARIES:
+        with suppress(UserError):  # it is not installed
+            found += [f"{library}/{arch}"] if arch in model_names(library) else []
+    return found
 
 
 def model_config(name: str) -> dict[str, Any] | None:

@@ -34,7 +34,7 @@ def test_every_command_has_help(normbench_command, command):
 
 QUICK = [
     "table --help", "run --help", "probe --help", "table", "status", "compare", "claims", "figures",
-    "calibration", "run norm=batchnrm", "run -m train.epoch=3",
+    "calibration", "run norm=batchnrm", "run -m train.epoch=3", "models resnet18",
 ]  # fmt: skip
 DRIVER = """
 import os
