@@ -35,7 +35,9 @@ def made(tmp_path_factory):
     diverged = [record(norm="layernorm", seed=seed, status="diverged") for seed in range(3)]
     whole = runs("batchnorm", accuracy=0.4321, spread=0.02)
     results = stored(folder / "work" / "results", whole + runs("none")[:2] + evil + diverged)
-    probed(results, watched("none", 0, 1.5))
+    probed(
+        results, [*watched("none", 0, 1.5), probe_record("domain_shift", {"shifts": []}, "none")]
+    )
     probed(results, watched("batchnorm", 0, 1.5) + watched("batchnorm", 1, 1.5))
     code, out, err = CommandLine(folder / "work")("report")
     assert code == 0, err
@@ -125,7 +127,12 @@ def test_a_part_of_the_grid_says_what_is_missing_and_what_makes_it(made):
     assert "normbench run -m experiment=article model=cnn4" in made.text
     assert "2 of 3 runs" in made.text
     assert "resnet18 has not been run here" in made.text
-    assert "normbench probe probe=hessian" in made.text
+    assert "normbench probe probe=ablation" in made.text
+
+
+def test_records_that_hold_less_than_they_should_do_not_lose_the_page(made):
+    assert "What was measured cannot be drawn" in made.text
+    assert "normbench probe probe=domain_shift force=true" in made.text
 
 
 def test_runs_that_diverged_are_named(made):

@@ -24,7 +24,7 @@ def explorers(found: Iterable[Measured]) -> list[Data]:
     """For every protocol that any of the three probes watched, what they saw at each step."""
     by_protocol: dict[str, dict[str, Measured]] = {}
     for one in found:
-        if one.probe in (GRADIENTS, ACTIVATIONS, LANDSCAPE):
+        if one.probe in (GRADIENTS, ACTIVATIONS, LANDSCAPE) and not one.problem:
             by_protocol.setdefault(_protocol(one.records[0]), {})[one.probe] = one
     return [_explorer(of) for of in by_protocol.values()]
 

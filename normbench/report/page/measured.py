@@ -49,7 +49,7 @@ class Measured:
         figure: the same as a picture, in the results folder.
         norms: that were measured.
         records: all of them.
-        command: that measures it.
+        problem: why it cannot be drawn, where it cannot.
     """
 
     id: str
@@ -61,7 +61,7 @@ class Measured:
     figure: str
     norms: list[str]
     records: list[Record]
-    command: str
+    problem: str = ""
 
 
 def measured(results: Path, below: str = "") -> list[Measured]:
@@ -78,22 +78,26 @@ def measured(results: Path, below: str = "") -> list[Measured]:
         except (UserError, ImportError):  # a probe of the user's, whose config or code is elsewhere
             kind = Probe
         for stem, records, label in probe_figures(results, name, kind):
-            what, _, of = (below + stem.name).partition(name)
+            id_ = f"probe-{below}{stem.name}".replace("/", "-").replace(".", "_")
+            charts, summary, problem = [], "", ""
+            try:
+                charts, summary = list(_charts(kind, records, id_)), kind.summarize(records)
+            except Exception as reason:  # of damaged records: the rest is drawn
+                problem = f"{type(reason).__name__}: {reason}"
             found.append(
                 Measured(
-                    id=f"probe-{what}{name}{of}".replace("/", "-").replace(".", "_"),
+                    id=id_,
                     probe=name,
                     title=_title(kind, name),
                     about=f"{protocol_line(records)}{f'; {label}' if label else ''}",
-                    charts=[],
-                    summary=kind.summarize(records),
+                    charts=charts,
+                    summary=summary,
                     figure=f"{below}figures/{stem.name}.png",
                     norms=list(by_norm(records)),
                     records=records,
-                    command=f"normbench probe probe={name}",
+                    problem=problem,
                 )
             )
-            found[-1].charts.extend(_charts(kind, records, found[-1].id))
     return found
 
 
