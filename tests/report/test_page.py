@@ -320,7 +320,7 @@ def test_numbers_of_any_probe_are_drawn():
 
 def test_numbers_are_printed_with_a_real_minus_and_no_negative_zero():
     assert number(-0.0001) == "0.00" and number(-1.5) == "−1.50" and number(None) == "–"
-    assert signed(0.02) == "+0.02" and signed(-0.02) == "−0.02" and signed(-0.0) == "±0.00"
+    assert signed(0.02) == "+0.02" and signed(-0.02) == "−0.02" and signed(-0.004) == "0.00"
     assert short(1.23456789) == 1.235 and short(math.nan) is None and short(2.0) == 2
 
 

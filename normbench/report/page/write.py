@@ -255,11 +255,11 @@ def number(value: float | None, form: str = ".2f") -> str:
 
 
 def signed(value: float | None, form: str = "+.2f") -> str:
-    """A difference as it is printed, with its sign; none of nothing."""
+    """A difference as it is printed, with its sign unless it is none."""
     if value is None or not math.isfinite(value):
         return "–"
-    text = format(round(value, 6) + 0.0, form)
-    return text.replace("+", "±" if not float(text) else "+").replace("-", "−")
+    text = format(value, form)
+    return text.replace("-", "−") if float(text) else text.lstrip("+-")
 
 
 def range_of(part: Any) -> str:
