@@ -81,7 +81,8 @@ def markdown(view: View) -> str:
     if len(ranking.norms) > 1:
         parts += ["## What these runs can tell", *_power(view)]
     parts += ["## Loss", _losses(ranking), *costs(ranking, view.settings, view.probes)]
-    parts += ["## How", *map(filled, _how(view))]
+    if len(ranking.norms) > 1:
+        parts += ["## How", *map(filled, _how(view))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -364,8 +365,6 @@ def _loss(cell: Cell) -> str:
 
 def _how(view: View) -> Iterator[str]:
     ranking = view.ranking
-    if len(ranking.norms) < 2:
-        return
     corrected = f"those of this cell are compared at {ALPHA:g}"
     if ranking.tables > 1:
         corrected = f"{ranking.tables} sets of pairs are compared on this page (each cell"
