@@ -97,8 +97,17 @@ def opened(browser):
 
 def see(page, selector):
     """Scroll to a part of the page, so that its charts are drawn."""
-    page.locator(selector).first.scroll_into_view_if_needed()
-    page.wait_for_timeout(150)
+    found = page.locator(selector).first
+    found.scroll_into_view_if_needed()
+    if found.get_attribute("data-chart"):
+        playwright_api.expect(found.locator(".panel svg, .empty").first).to_be_visible()
+    settle(page)
+
+
+def settle(page):
+    """Let the page draw what it has put off until the next frame."""
+    frame = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    page.evaluate(frame)
 
 
 def drawn(page, selector):
@@ -180,8 +189,9 @@ def test_tables_are_sorted_copied_and_tell_as_much_as_asked_for(opened, made_up)
     assert "−0.20 ± 0.02 ✗" in " ".join(table.locator("tbody").inner_text().split())
 
     def copied(kind):
-        page.locator(f"#help [data-copy={kind}]").first.click()
-        page.wait_for_timeout(100)
+        button = page.locator(f"#help [data-copy={kind}]").first
+        button.click()
+        playwright_api.expect(button).to_have_text("copied")
         return page.evaluate("navigator.clipboard.readText()")
 
     csv = copied("csv").splitlines()
@@ -200,7 +210,6 @@ def test_one_legend_switches_norms_everywhere(opened, made_up):
     text = page.locator(f"{chart} .plots")
     assert "groupnorm" in text.inner_text() and row.is_visible()
     page.locator(".legend button[data-norm=groupnorm]").click()
-    page.wait_for_timeout(100)
     assert "groupnorm" not in text.inner_text() and not row.is_visible()
     page.locator("#norms-none").click()
     see(page, chart)
@@ -274,7 +283,7 @@ def test_a_slider_moves_gradients_activations_and_landscape_together(opened, mad
     plots = page.locator("#explorer .plot")
 
     def state():
-        page.wait_for_timeout(100)
+        settle(page)
         return [plot.get_attribute("aria-label") for plot in plots.all()]
 
     first = state()

@@ -174,7 +174,7 @@ class Explorer {
     const svg = Plot.plot({
       width,
       height: 52 * rows.length + 44,
-      marginLeft: 92,
+      marginLeft: 12 + 6.2 * d3.max(found.layers, (layer) => layer.length),
       marginRight: 12,
       marginBottom: 34,
       style: { fontSize: `${FONT}px` },
@@ -293,7 +293,7 @@ class Explorer {
 // Where the names of lines stand at their right ends, none on another.
 function apart(marks, domain) {
   const gap = Math.log(domain[1] / domain[0]) * 0.06;
-  const ends = marks.map((mark) => ({ label: mark.label.replace("convolution", "conv."), at: Math.log(mark.mean.findLast((y) => y != null)) }));
+  const ends = marks.map((mark) => ({ label: mark.label.replace(/^convolutions?/, "conv."), at: Math.log(mark.mean.findLast((y) => y != null)) }));
   ends.sort((a, b) => a.at - b.at);
   ends.forEach((end, i) => (end.at = i ? Math.max(end.at, ends[i - 1].at + gap) : end.at));
   return ends.map(({ label, at }) => ({ label, y: Math.exp(at) }));
