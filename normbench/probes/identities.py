@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from normbench.analysis.averages import geometric_mean
+from normbench.analysis.averages import geometric_mean, mean
 from normbench.analysis.groups import by_norm
 from normbench.analysis.welch import Sample
 from normbench.drawing import style
@@ -112,7 +112,7 @@ class Identities(WatchingProbe):
                     values = [r["measured"][part] for r in group]
                     look = OURS | {"color": looks[norm].color, "fillstyle": fill}
                     mark(growths, Sample.of(values), row, look)
-            growths.set(xlabel="growth in a convolution")
+            growths.set_xlabel("growth")
             style.caption(
                 fig,
                 "Left: each point a network; dashed: 1e-4. Right: standard deviation of a "
@@ -135,7 +135,7 @@ class Identities(WatchingProbe):
         rest = []
         for norm, group in groups.items():
             of = [record["measured"] for record in group]
-            shapes = [np.mean([m[part] for m in of]) for part in ("skew", "kurtosis")]
+            shapes = [mean([m[part] or [np.nan] for m in of]) for part in ("skew", "kurtosis")]
             grown = [
                 geometric_mean([m[part] for m in of]) for part in ("growth_at_start", "growth")
             ]
