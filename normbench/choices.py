@@ -1,4 +1,4 @@
-"""Choices of a config group that no file stands for: `torchvision/NAME` and `timm/NAME` of models."""
+"""Choices of a config group that no file stands for: models, `torchvision/NAME` and `timm/NAME`."""
 
 from __future__ import annotations
 

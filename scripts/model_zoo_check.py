@@ -141,7 +141,8 @@ def on(tensors: str) -> Iterator[None]:
         yield
         return
     theirs = torch.batch_norm_update_stats
-    torch.batch_norm_update_stats = shapes_of_statistics  # it has no form for meta tensors
+    ours: Any = shapes_of_statistics  # as torch's has no form for meta tensors
+    torch.batch_norm_update_stats = ours
     try:
         with torch.device("meta"):
             yield

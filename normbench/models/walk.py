@@ -102,7 +102,7 @@ def replace(network: nn.Module, layer: Callable[[int], nn.Module]) -> list[nn.Mo
             network.set_submodule(path, stand_in)
     for module in network.modules() if stand_ins else ():
         if getattr(module, "inplace", False) is True:
-            module.inplace = False
+            setattr(module, "inplace", False)  # noqa: B010 (types forbid assigning it)
     return [module for module, stand_in in stand_ins.items() if stand_in is None]
 
 

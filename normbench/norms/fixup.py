@@ -48,7 +48,7 @@ class FixupScalars(nn.Module):
 
 def fixup(model: nn.Module) -> None:
     """Give a network whose norms are `FixupScalars` the paper's initialization, in place, and put
-    its biases before convolutions and linear layers: each becomes `shift` and `layer`."""
+    its biases before convolutions and the classifier: each becomes `shift` and `layer`."""
     modules = dict(model.named_modules())
     branches = residual_branches(model)
     for module in modules.values():
@@ -72,7 +72,7 @@ def fixup(model: nn.Module) -> None:
             on_a_shortcut = module not in of_branches and _inside(path, branches)
             module.bias = None if on_a_shortcut else module.bias
     for path, module in modules.items():
-        if path and (isinstance(module, nn.Conv2d) or type(module) is nn.Linear):
+        if path and (isinstance(module, nn.Conv2d) or module in linear[-1:]):
             shift = FixupScalars().to(module.weight.device, module.weight.dtype)
             shift.scale = None
             model.set_submodule(path, nn.Sequential(OrderedDict(shift=shift, layer=module)))
