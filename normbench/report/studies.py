@@ -178,6 +178,8 @@ def write_pages(study: Study, results: Path) -> str:
     judged = verdicts(found)
     if found.missing == study.runs:
         return f"{study.name}: nothing measured"
+    for drawn in (folder / "figures").glob("*"):  # their names depend on what else there is
+        drawn.unlink()
     for probe in sorted({part.probe for part in study.parts if part.probe}):
         if (folder / "probes" / probe).is_dir():
             draw_figures(folder, probe, known_probe(probe))
