@@ -203,6 +203,11 @@ def caption(fig: Figure, text: str) -> None:
     fig.supxlabel(textwrap.fill(text, characters), x=0.01, ha="left", fontsize=size, color=FAINT)
 
 
+def add_to_caption(fig: Figure, text: str) -> None:
+    """Say one more thing there."""
+    caption(fig, " ".join([*fig.get_supxlabel().split(), text]))
+
+
 def save(fig: Figure, stem: Path) -> list[Path]:
     """Write STEM.png and STEM.svg, each whole or not at all; the same figure is the same bytes."""
     paths = []

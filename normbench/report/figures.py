@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from normbench.analysis.differences import canonical, distinctions
 from normbench.analysis.groups import protocol_of
-from normbench.drawing.style import save
+from normbench.drawing.style import add_to_caption, save
 from normbench.report import outcomes_figure
 from normbench.store.files import write_atomically
 from normbench.store.probe_records import read_probe
@@ -35,9 +35,13 @@ def draw_figures(results: Path, probe: str, drawer: type[Probe]) -> dict[Path, s
         Stem of the files (without .png, .svg, .md) -> what the figure shows, as markdown.
     """
     drawn = {}
-    for stem, records, _ in probe_figures(results, probe, drawer):
-        save(drawer.draw(records), stem)
+    for stem, records, label in probe_figures(results, probe, drawer):
+        fig = drawer.draw(records)
         drawn[stem] = drawer.summarize(records)
+        if label:  # what sets it apart from another figure of this name
+            add_to_caption(fig, f"Protocol: {label}.")
+            drawn[stem] += f"\nProtocol: {label}.\n" if drawn[stem] else ""
+        save(fig, stem)
         if drawn[stem]:
             write_atomically(stem.with_name(f"{stem.name}.md"), drawn[stem])
     return drawn

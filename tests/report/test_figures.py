@@ -115,3 +115,22 @@ def test_probes_figures_have_the_same_bytes_whatever_order_records_are_read_in(t
             [stem.with_name(stem.name + end).read_bytes() for end in (".png", ".svg", ".md")]
         )
     assert drawn[0] == drawn[1]
+
+
+def test_a_probes_figures_of_several_protocols_say_how_these_differ(tmp_path, monkeypatch):
+    captions = []
+    monkeypatch.setattr(
+        "normbench.report.figures.save", lambda fig, stem: captions.append(caption_of(fig))
+    )
+    store = probe_store(tmp_path, "gradients")
+    store.make_writable()
+    measured = {"layers": ["conv"], "norms": [[1.0] * 40]}
+    for epochs in (3, 5):
+        one = probe_record("gradients", measured)
+        one["config"] = one["config"] | {"train": one["config"]["train"] | {"epochs": epochs}}
+        one["key"] = f"{epochs}{one['key']}"[:16]
+        store.write(one)
+    pages = draw_figures(tmp_path, "gradients", Gradients)
+    assert len(pages) == len(captions) == 2
+    assert all("Protocol: " in text for text in (*captions, *pages.values()))
+    assert captions[0] != captions[1]
