@@ -60,7 +60,7 @@ def figure(results: Results, rows: Sequence[Row]) -> Figure | None:
     height = 0.9 + lines * (0.55 + HEIGHT * len(norms))
     with style.figure(lines, columns, height, sharex=True, sharey=True) as (fig, axes):
         for ax, ((model, batch_size, lr), of) in zip(axes.flat, panels.items(), strict=False):
-            cell = f"batch size {batch_size}, learning rate {lr:g}"
+            cell = f"batch size {batch_size}, lr {lr:g}"
             ax.set_title(f"{model}, {cell}" if len(models) > 1 else cell)
             _panel(ax, of, norms, colors)
         for ax in axes.flat[len(panels) :]:

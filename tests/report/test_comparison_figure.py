@@ -35,7 +35,7 @@ def markers(ax):
 def test_it_has_a_panel_for_each_cell_and_a_row_for_each_norm():
     records = [r for norm in NORMS for bs, lr in CELLS for r in runs(norm, bs, lr)]
     figure = drawn(records, [article(norm, bs, lr) for norm in NORMS for bs, lr in CELLS])
-    assert titles(figure) == [f"batch size {bs}, learning rate {lr:g}" for bs, lr in CELLS]
+    assert titles(figure) == [f"batch size {bs}, lr {lr:g}" for bs, lr in CELLS]
     assert rows_of(figure.axes[0]) == list(NORMS)
     for ax in figure.axes:
         assert markers(ax) == [("D", 0.47)] * 4 + [("o", 0.5)] * 4
@@ -61,8 +61,8 @@ def test_runs_on_other_data_are_drawn_without_the_articles_numbers():
         protocol,
     )
     assert titles(figure) == [
-        "batch size 128, learning rate 0.01",
-        "batch size 2, learning rate 0.01",
+        "batch size 128, lr 0.01",
+        "batch size 2, lr 0.01",
     ]
     for ax in figure.axes:
         assert markers(ax) == [("o", 0.5)] and not ax.patches
@@ -74,8 +74,8 @@ def test_runs_on_other_data_are_drawn_without_the_articles_numbers():
 def test_a_cell_that_the_article_lacks_is_drawn_as_well():
     figure = drawn(runs("none") + runs("none", 16), [article("none")])
     assert titles(figure) == [
-        "batch size 128, learning rate 0.01",
-        "batch size 16, learning rate 0.01",
+        "batch size 128, lr 0.01",
+        "batch size 16, lr 0.01",
     ]
     assert [len(markers(ax)) for ax in figure.axes] == [2, 1]
 
