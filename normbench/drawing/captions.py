@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from normbench.analysis.cells import Results
@@ -13,9 +13,15 @@ from normbench.store.records import Record
 FEW = 4  # values that are listed
 
 
-def looked_at(results: Results) -> Iterator[str]:
-    """Paragraphs for a page: what each model's records have in common, and what was left out."""
+def looked_at(results: Results, models: Collection[str] | None = None) -> Iterator[str]:
+    """Paragraphs for a page: what each model's records have in common, and what was left out.
+
+    Args:
+        models: that the page is about; None: all that were run.
+    """
     for model, records in results.records.items():
+        if models is not None and model not in models:
+            continue
         yield filled(f"{model}: {provenance(records)}")
     if results.others:
         yield filled(f"Not looked at: {'; '.join(results.others)}.")

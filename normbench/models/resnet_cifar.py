@@ -17,7 +17,7 @@ from normbench.models.parts import (
 WIDTHS = (16, 32, 64)
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Two convolutions, each with a norm, beside a shortcut without parameters, the paper's option
     A: where the sides halve, every other pixel, with channels of zeros added.
 
@@ -92,7 +92,9 @@ class ResNetCifar(nn.Module):
             stage: list[nn.Module] = []
             for _ in range(blocks):
                 stride = 1 if width == channels else 2
-                stage.append(Block(norm_layer, channels, width, stride, activation, shortcuts))
+                stage.append(
+                    ResidualBlock(norm_layer, channels, width, stride, activation, shortcuts)
+                )
                 channels = width
             stages.append(nn.Sequential(*stage))
         self.stages = nn.Sequential(*stages)

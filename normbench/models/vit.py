@@ -11,7 +11,7 @@ from normbench.models.parts import NormLayer, make_activation, make_dropout
 STD = 0.02  # of weights and of positions' embeddings, as the paper's and timm's
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Self-attention and two linear layers, each behind a norm and beside a shortcut.
 
     x and y: tokens (N, L, C); norms see sequences (N, C, L).
@@ -90,7 +90,7 @@ class ViT(nn.Module):
         self.embedding = nn.Linear(in_channels * patch * patch, width)
         self.positions = nn.Parameter(torch.empty((image_size // patch) ** 2, width))
         self.blocks = nn.Sequential(
-            *(Block(norm_layer, width, heads, hidden, activation) for _ in range(depth))
+            *(TransformerBlock(norm_layer, width, heads, hidden, activation) for _ in range(depth))
         )
         self.norm = norm_layer(width)
         self.dropout = make_dropout(dropout)

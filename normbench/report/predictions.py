@@ -38,7 +38,7 @@ def _of_one(calibration: Calibration, results: Results, rows: Sequence[Row]) -> 
     others = [row for row in predicted if row.cell.norm != furthest]
     yield f"## The {calibration.name} protocol"
     yield filled(calibration.about)
-    yield from looked_at(results)
+    yield from looked_at(results, {row.cell.model for row in rows})
     kinds = [
         ("predicted", predicted),
         (f"predicted, without {furthest}", others),

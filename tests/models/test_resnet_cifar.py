@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from normbench.models.resnet_cifar import Block, ResNetCifar
+from normbench.models.resnet_cifar import ResidualBlock, ResNetCifar
 from normbench.norms import BatchNorm
 
 
@@ -22,7 +22,7 @@ def test_it_has_as_many_layers_and_parameters_as_the_papers(depth, millions):
 @pytest.mark.parametrize("shortcut", [True, False])
 def test_a_shortcut_takes_every_other_pixel_and_adds_channels_of_zeros(size, shortcut):
     torch.manual_seed(0)
-    block = Block(nn.Identity, 4, 8, 2, "relu", shortcut)
+    block = ResidualBlock(nn.Identity, 4, 8, 2, "relu", shortcut)
     x = torch.randn(2, 4, size, size)
     branch = block.conv2(F.relu(block.conv1(x)))
     short = torch.zeros_like(branch)

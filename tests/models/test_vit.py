@@ -5,13 +5,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from normbench.models.vit import Block, ViT
+from normbench.models.vit import TransformerBlock, ViT
 from normbench.norms import BatchNorm, LayerNorm
 
 
 def test_a_block_with_layernorm_is_torchs_encoder_layer():
     torch.manual_seed(0)
-    block = Block(LayerNorm, 16, 4, 24, "gelu").double()
+    block = TransformerBlock(LayerNorm, 16, 4, 24, "gelu").double()
     for p in block.parameters():
         nn.init.uniform_(p, -0.5, 0.5)
     theirs = nn.TransformerEncoderLayer(
