@@ -120,6 +120,6 @@ def test_any_value_for_any_setting(configs, setting, value):
 
 
 @pytest.mark.slow
-@any_value(int(os.environ.get("NORMBENCH_EXAMPLES", 300)))
+@any_value(int(os.environ.get("NORMBENCH_EXAMPLES", 100)))
 def test_any_value_for_any_setting_at_length(configs, setting, value):
     assert_taken_or_named(f"{setting}={value}")
