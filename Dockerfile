@@ -1,7 +1,7 @@
 # normbench in a container; with a CUDA image of PyTorch as its base, on a GPU:
 #   docker build -t normbench .
 #   docker build -t normbench --build-arg BASE=pytorch/pytorch:2.9.1-cuda13.0-cudnn9-runtime .
-#   docker run --rm -it -v "$PWD/results:/work/results" normbench run experiment=quickstart
+#   docker run --rm -it -v "$PWD/results:/runs/results" normbench run experiment=quickstart
 ARG BASE=python:3.12-slim
 # hadolint ignore=DL3006
 FROM ${BASE}
@@ -13,6 +13,6 @@ COPY normbench /src/normbench
 COPY configs /src/configs
 RUN pip install "/src[timm]"
 
-WORKDIR /work
+WORKDIR /runs
 ENTRYPOINT ["normbench"]
 CMD ["--help"]
