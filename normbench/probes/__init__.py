@@ -7,6 +7,7 @@ the methods that measure, so that figures can be drawn without.
 - probe.py: what a probe is, and what a probe is that watches one run
 - watching.py: how a run is watched without a trace in it, and what most probes need for that
 - cost.py: seconds and memory of a computation
+- timing.py: a network timed beside the same one with another norm
 - known.py: which class a probe of a name is
 """
 

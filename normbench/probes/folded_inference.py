@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from normbench.drawing import style
 from normbench.drawing.captions import how_many, protocol_line
 from normbench.drawing.text import number_table
 from normbench.errors import UserError
-from normbench.probes.probe import Measurement, Probe, check_positive
+from normbench.probes.probe import Measurement
+from normbench.probes.timing import TimingProbe
 from normbench.store.records import Record
 
 if TYPE_CHECKING:
@@ -28,41 +29,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class FoldedInference(Probe):
+class FoldedInference(TimingProbe):
     """Time of a forward pass in evaluation mode: of the run's network, of the same with every
     BatchNorm folded into the convolution before it, and of the same with another norm.
 
     Folding needs the norm right behind the convolution: model.order=norm_relu.
 
     Attributes:
-        model: the model's config.
-        reference: the name of the norm to compare with.
-        rounds: in each, everything is measured once.
-        seconds: roughly how long to repeat each thing in a round.
+        model, reference, rounds, seconds: see TimingProbe.
 
     Measures:
         norm, folded, reference: seconds, one number a round.
         difference: the largest difference of a logit between the first two, over the largest logit.
     """
 
-    together: ClassVar[tuple[str, ...]] = ("seed", "batch_size")
-
-    model: dict[str, Any]
-    reference: str
-    rounds: int
-    seconds: float
-
     def check(self, network: torch.nn.Module, steps: int) -> None:
-        from normbench.models import build_model
-
-        if self.rounds < 1:
-            raise UserError(f"probe.rounds={self.rounds} is not valid: give 1 or more")
-        check_positive("probe.seconds", [self.seconds])
-        build_model(self.model, self.reference)
+        super().check(network, steps)
         fold(network)
-
-    def length(self, steps: int) -> int:
-        return self.rounds
 
     def measure(
         self, plan: Plan, data: Dataset, device: torch.device
@@ -70,17 +53,13 @@ class FoldedInference(Probe):
         import torch
 
         from normbench.engine.training import Training
-        from normbench.models import build_model
-        from normbench.probes.cost import seconds_in_turns
 
         start = time.perf_counter()
         training = Training(plan, data, device)
         batches = training.batches().to(device)
         for batch in batches[:20]:  # so that there is something to fold
             training.step(batch)
-        other = replace(
-            plan, model=lambda: build_model(self.model, self.reference, len(data.classes))
-        )
+        other = self.reference_plan(plan, data)
         networks = {
             "norm": training.model.eval(),
             "folded": fold(training.model),
@@ -96,11 +75,7 @@ class FoldedInference(Probe):
         actions = {
             name: lambda network=network: forward(network) for name, network in networks.items()
         }
-        measured: dict[str, Any] = {name: [] for name in networks}
-        for seconds in seconds_in_turns(actions, self.rounds, self.seconds, device):
-            for name, value in seconds.items():
-                measured[name].append(float(f"{value:.6g}"))
-            yield 1
+        measured: dict[str, Any] = yield from self.times(actions, device)
         difference = (logits - folded).abs().max() / logits.abs().max()
         measured["difference"] = float(f"{difference.item():.3g}")
         return Measurement(measured, seconds=time.perf_counter() - start)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from normbench.analysis.groups import by_norm
 from normbench.drawing import style
 from normbench.drawing.captions import how_many, protocol_line
 from normbench.drawing.text import number_table
-from normbench.errors import UserError
-from normbench.probes.probe import Measurement, Probe, check_positive
+from normbench.probes.probe import Measurement
+from normbench.probes.timing import TimingProbe
 from normbench.store.records import Record
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ BATCHES = 50  # different ones to train on
 
 
 @dataclass(kw_only=True)
-class Overhead(Probe):
+class Overhead(TimingProbe):
     """Time of a training step and of a forward pass, and memory, of the run's network and of the
     same one with another norm, measured in turns.
 
@@ -39,10 +39,7 @@ class Overhead(Probe):
     and backward and updates the parameters. The forward pass is one of evaluation.
 
     Attributes:
-        model: the model's config.
-        reference: the name of the norm to compare with.
-        rounds: in each, everything is measured once.
-        seconds: roughly how long to repeat each thing in a round.
+        model, reference, rounds, seconds: see TimingProbe.
 
     Measures:
         train, forward, reference_train, reference_forward: seconds, one number a round.
@@ -52,37 +49,13 @@ class Overhead(Probe):
             those before it; None on the CPU.
     """
 
-    together: ClassVar[tuple[str, ...]] = ("seed", "batch_size")
-
-    model: dict[str, Any]
-    reference: str
-    rounds: int
-    seconds: float
-
-    def check(self, network: torch.nn.Module, steps: int) -> None:
-        from normbench.models import build_model
-
-        if self.rounds < 1:
-            raise UserError(f"probe.rounds={self.rounds} is not valid: give 1 or more")
-        check_positive("probe.seconds", [self.seconds])
-        build_model(self.model, self.reference)
-
-    def length(self, steps: int) -> int:
-        return self.rounds
-
     def measure(
         self, plan: Plan, data: Dataset, device: torch.device
     ) -> Generator[int, None, Measurement]:
-        from normbench.models import build_model
-        from normbench.probes.cost import peak_bytes, saved_bytes, seconds_in_turns
+        from normbench.probes.cost import peak_bytes, saved_bytes
 
         start = time.perf_counter()
-        reference = replace(
-            plan,
-            model=lambda: build_model(
-                self.model, self.reference, len(data.classes), len(plan.mean)
-            ),
-        )
+        reference = self.reference_plan(plan, data)
         actions: dict[str, Callable[[], None]] = {}
         measured: dict[str, Any] = {}
         for prefix, made in (("", plan), ("reference_", reference)):
@@ -90,10 +63,7 @@ class Overhead(Probe):
             actions[f"{prefix}forward"] = forward_passes(made, data, device)
             measured[f"{prefix}peak"] = peak_bytes(actions[f"{prefix}train"], device)
             measured[f"{prefix}kept"] = saved_bytes(*forward_for_backward(made, data, device))
-        for seconds in seconds_in_turns(actions, self.rounds, self.seconds, device):
-            for name, value in seconds.items():
-                measured.setdefault(name, []).append(float(f"{value:.6g}"))
-            yield 1
+        measured |= yield from self.times(actions, device)
         return Measurement(measured, seconds=time.perf_counter() - start)
 
     @staticmethod
