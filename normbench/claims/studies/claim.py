@@ -57,26 +57,26 @@ class StudyClaims(list[StudyClaim]):
 
 def amount(found: Found, measure: Measure, of: Choices, what: str, **ends: Unpack[Ends]) -> Part:
     """The mean of a measure over runs."""
-    return _sum(found, measure, [(1, of)], what, **ends)
+    return total(found, measure, [(1, of)], what, **ends)
 
 
 def excess(
     found: Found, measure: Measure, one: Choices, other: Choices, what: str, **ends: Unpack[Ends]
 ) -> Part:
     """One mean less another."""
-    return _sum(found, measure, [(1, one), (-1, other)], what, **ends)
+    return total(found, measure, [(1, one), (-1, other)], what, **ends)
 
 
 def ratio(
     found: Found, measure: Measure, one: Choices, other: Choices, what: str, **ends: Unpack[Ends]
 ) -> Part:
     """One geometric mean over another."""
-    return _exp(_sum(found, _log(measure), [(1, one), (-1, other)], what, **ends))
+    return _exp(total(found, _log(measure), [(1, one), (-1, other)], what, **ends))
 
 
 def times(found: Found, measure: Measure, of: Choices, what: str, **ends: Unpack[Ends]) -> Part:
     """The geometric mean of a positive measure over runs."""
-    return _exp(_sum(found, _log(measure), [(1, of)], what, **ends))
+    return _exp(total(found, _log(measure), [(1, of)], what, **ends))
 
 
 def total(
@@ -87,16 +87,6 @@ def total(
     **ends: Unpack[Ends],
 ) -> Part:
     """A weighted sum of means."""
-    return _sum(found, measure, terms, what, **ends)
-
-
-def _sum(
-    found: Found,
-    measure: Measure,
-    terms: Sequence[tuple[float, Choices]],
-    what: str,
-    **ends: Unpack[Ends],
-) -> Part:
     samples = [(weight, found.sample(measure, **of)) for weight, of in terms]
     diverged = sum(found.diverged(**of) for _, of in terms)
     caveat = f"{what}: {diverged} runs diverged" if diverged else ""
