@@ -40,6 +40,14 @@ def ranger(params, **settings):
     return Ranger(params, lookahead_steps=4, weight_decay=0.01, **settings)
 
 
+def sgd(params, **settings):
+    return torch.optim.SGD(params, momentum=0.9, **settings)
+
+
+def adamw(params, **settings):
+    return torch.optim.AdamW(params, betas=(0.9, 0.99), **settings)
+
+
 def plan(**changes):
     """Two epochs of six steps of a small network with BatchNorm, but for what is changed."""
     settings = {

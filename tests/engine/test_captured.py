@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from small_runs import MODEL, dataset, plan, ranger, split
+from small_runs import MODEL, adamw, dataset, plan, ranger, sgd, split
 from stand_in_cuda import Noisy, StandInStream
 from torch import nn
 
@@ -28,14 +28,6 @@ from normbench.models.cnn4 import CNN4
 
 CPU = torch.device("cpu")
 DATA = dataset()
-
-
-def sgd(params, **settings):
-    return torch.optim.SGD(params, momentum=0.9, **settings)
-
-
-def adamw(params, **settings):
-    return torch.optim.AdamW(params, betas=(0.9, 0.99), **settings)
 
 
 def captured_training(plan, data=DATA, stream=None):

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 import small_runs
 import torch
-from small_runs import MODEL, dataset
+from small_runs import MODEL, dataset, sgd
 from stand_in_cuda import StandInStream
 from torch import nn
 
@@ -36,10 +36,6 @@ class Noisy(nn.Module):
             self.count.add_(1)
             x = x + torch.randn_like(x) / self.count
         return x
-
-
-def sgd(params, **settings):
-    return torch.optim.SGD(params, momentum=0.9, **settings)
 
 
 def adamw(params, **settings):

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 import torch
-from small_runs import dataset, plan
+from small_runs import dataset, plan, sgd
 from stand_in_cuda import Noisy, StandIn
 from torch import nn
 
@@ -20,10 +20,6 @@ from normbench.runs.lanes import train_on_cuda
 
 CPU = torch.device("cpu")
 DATA = dataset()
-
-
-def sgd(params, **settings):
-    return torch.optim.SGD(params, momentum=0.9, **settings)
 
 
 def lanes_for(plans, device=None, count=8, share=None, begin=None, elsewhere=pytest.fail):

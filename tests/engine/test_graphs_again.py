@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 import torch
-from small_runs import MODEL, dataset, plan, ranger
+from small_runs import MODEL, adamw, dataset, plan, ranger, sgd
 from stand_in_cuda import Noisy, StandInStream
 from torch import nn
 
@@ -25,14 +25,6 @@ from normbench.places import read_config
 
 CPU = torch.device("cpu")
 DATA = dataset()
-
-
-def sgd(params, **settings):
-    return torch.optim.SGD(params, momentum=0.9, **settings)
-
-
-def adamw(params, **settings):
-    return torch.optim.AdamW(params, betas=(0.9, 0.99), **settings)
 
 
 def decaying(params, lr, **settings):

@@ -14,7 +14,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 import numpy as np
 import pytest
 import torch
-from small_runs import MODEL, dataset, plan, ranger
+from small_runs import MODEL, dataset, plan, ranger, sgd
 from stand_in_cuda import Noisy, StandInStream
 from torch import nn
 
@@ -190,10 +190,6 @@ def frozen():
     model = CNN4(nn.BatchNorm2d, 3, widths=(8, 8))
     next(model.parameters()).requires_grad_(False)
     return model
-
-
-def sgd(params, **settings):
-    return torch.optim.SGD(params, momentum=0.9, **settings)
 
 
 class Wavering(torch.optim.SGD):
