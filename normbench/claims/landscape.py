@@ -17,7 +17,7 @@ from normbench.analysis.welch import Sample, difference
 from normbench.claims.claim import Claims
 from normbench.claims.evidence import Evidence, Quantity
 from normbench.claims.probed import amount, excess, ratio
-from normbench.claims.rules import FORM_OF_RATIOS, GridPoint, Judgement, Part, every
+from normbench.claims.rules import GridPoint, Judgement, Part, every
 from normbench.probes import covariate_shift, landscape
 from normbench.probes.learning_rate_range import highest_that_trains
 from normbench.store.records import Record
@@ -104,12 +104,11 @@ def batchnorm_allows_ten_times_the_learning_rate(evidence: Evidence) -> Judgemen
     ours, theirs = (_rates_tried(evidence, norm) for norm in ("batchnorm", "none"))
     estimate, caveat = None, ""
     if ours.keys() == theirs.keys():
-        logarithms = difference(_highest_rate(ours), _highest_rate(theirs))
-        estimate = logarithms and logarithms.exp()
+        estimate = difference(_highest_rate(ours), _highest_rate(theirs))
     else:
         caveat = f"learning_rate_range, {len(ours)} runs of batchnorm and {len(theirs)} of none"
     what = "highest learning rate: batchnorm / none"
-    return every([Part(what, estimate, low=HIGHER, caveat=caveat, form=FORM_OF_RATIOS)])
+    return every([Part(what, estimate, low=HIGHER, caveat=caveat).exp()])
 
 
 def _rates_tried(evidence: Evidence, norm: str) -> dict[tuple[int, float], Record]:

@@ -9,7 +9,7 @@ from typing import Unpack
 
 from normbench.analysis.welch import contrast
 from normbench.claims.evidence import Evidence, Quantity
-from normbench.claims.rules import FORM_OF_RATIOS, Ends, GridPoint, Part
+from normbench.claims.rules import Ends, GridPoint, Part
 
 
 def weighted(
@@ -58,14 +58,14 @@ def ratio(
 ) -> Part:
     """How many times as much of a positive quantity a norm has as another: of geometric means."""
     norms = {norm: 1, other: -1}
-    return _exp(weighted(evidence, _log(quantity), point, norms, f"{norm} / {other}", **ends))
+    return weighted(evidence, _log(quantity), point, norms, f"{norm} / {other}", **ends).exp()
 
 
 def amount(
     evidence: Evidence, quantity: Quantity, norm: str, point: GridPoint, **ends: Unpack[Ends]
 ) -> Part:
     """How much of a positive quantity a norm has: the geometric mean."""
-    return _exp(weighted(evidence, _log(quantity), point, {norm: 1}, norm, **ends))
+    return weighted(evidence, _log(quantity), point, {norm: 1}, norm, **ends).exp()
 
 
 def _log(quantity: Quantity) -> Quantity:
@@ -76,7 +76,3 @@ def _log(quantity: Quantity) -> Quantity:
     return replace(
         quantity, number=lambda measured: logarithm(quantity.number(measured)), diverged=diverged
     )
-
-
-def _exp(part: Part) -> Part:
-    return replace(part, estimate=part.estimate and part.estimate.exp(), form=FORM_OF_RATIOS)

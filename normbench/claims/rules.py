@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack
 
 from normbench.analysis.welch import ALPHA, Estimate, contrast
@@ -19,7 +19,6 @@ SUPPORTED, CONTRADICTED = "supported", "contradicted"
 UNDECIDED, NOT_MEASURED = "undecided", "not measured"
 
 MARGIN = 0.03  # of accuracy: less does not count where norms are said to match
-FORM_OF_RATIOS = ".2f"
 
 GridPoint = tuple[int, float]  # a batch size and a learning rate
 
@@ -41,6 +40,7 @@ class Part:
         low, high: ends of the range in which the claim says it is.
         caveat: what a reader must know of the runs behind it.
         form: how its numbers are written.
+        ratio: whether it is one, so that 1 says no difference and 2 lies as far from it as 1/2.
     """
 
     what: str
@@ -49,6 +49,7 @@ class Part:
     high: float = math.inf
     caveat: str = ""
     form: str = "+.3f"
+    ratio: bool = False
 
     @property
     def verdict(self) -> str:
@@ -66,6 +67,11 @@ class Part:
     @property
     def parts(self) -> list[Part]:
         return [self]
+
+    def exp(self, form: str = ".2f") -> Part:
+        """The same of the ratio whose logarithm this is about; ends are left as they are."""
+        estimate = self.estimate and self.estimate.exp()
+        return replace(self, estimate=estimate, form=form, ratio=True)
 
 
 @dataclass(frozen=True)

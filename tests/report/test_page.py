@@ -12,7 +12,7 @@ from made_up import probe_record, record, runs, stored
 from pages import EVIL, PageReader, digest, probed, watched
 
 from normbench.analysis.welch import Estimate
-from normbench.claims.rules import FORM_OF_RATIOS, Part
+from normbench.claims.rules import Part
 from normbench.report.page.anything import of_any
 from normbench.report.page.charts import DETAILS, Axis, Chart, Line, Panel, centre, short
 from normbench.report.page.verdicts import Noted, strip
@@ -273,7 +273,7 @@ def test_a_chart_is_described_for_those_who_do_not_see_it():
     [
         (Part("a", Estimate(1.0, 0.5, 1.5), low=0), "right", True),
         (Part("a", Estimate(1.0, 0.5, 1.5), high=0), "left", True),
-        (Part("a", Estimate(2.0, 0.5, 8.0), high=1, form=FORM_OF_RATIOS), "left", True),
+        (Part("a", Estimate(2.0, 0.5, 8.0), high=1, ratio=True), "left", True),
     ],
 )
 def test_a_strip_has_the_interval_where_it_is_in_the_range(part, band, zero):
@@ -285,7 +285,7 @@ def test_a_strip_has_the_interval_where_it_is_in_the_range(part, band, zero):
     assert found.band[1 if band == "right" else 0] == (100 if band == "right" else 0)
     end = part.low if band == "right" else part.high
     assert (edge < low) == (end < part.estimate.low)
-    if part.form == FORM_OF_RATIOS:  # in logarithms, 2 is in the middle between 1/2 and 8
+    if part.ratio:  # in logarithms, 2 is in the middle between 1/2 and 8
         assert value == pytest.approx((low + high) / 2, abs=0.02)
 
 

@@ -71,12 +71,12 @@ def ratio(
     found: Found, measure: Measure, one: Choices, other: Choices, what: str, **ends: Unpack[Ends]
 ) -> Part:
     """One geometric mean over another."""
-    return _exp(total(found, _log(measure), [(1, one), (-1, other)], what, **ends))
+    return total(found, _log(measure), [(1, one), (-1, other)], what, **ends).exp(".3g")
 
 
 def times(found: Found, measure: Measure, of: Choices, what: str, **ends: Unpack[Ends]) -> Part:
     """The geometric mean of a positive measure over runs."""
-    return _exp(total(found, _log(measure), [(1, of)], what, **ends))
+    return total(found, _log(measure), [(1, of)], what, **ends).exp(".3g")
 
 
 def total(
@@ -104,6 +104,3 @@ def _log(measure: Measure) -> Measure:
         diverged=logarithm(measure.diverged),
     )
 
-
-def _exp(part: Part) -> Part:
-    return replace(part, estimate=part.estimate and part.estimate.exp(), form=".3g")

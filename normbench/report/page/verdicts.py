@@ -17,7 +17,6 @@ from normbench.claims.claim import Claim
 from normbench.claims.evidence import ArticleEvidence, Evidence
 from normbench.claims.rules import (
     CONTRADICTED,
-    FORM_OF_RATIOS,
     NOT_MEASURED,
     SUPPORTED,
     UNDECIDED,
@@ -199,7 +198,7 @@ def strip(part: Part, theirs: Part | None = None) -> Strip | None:
     estimates = [part.estimate, *([theirs.estimate] if theirs and theirs.estimate else [])]
     ends = [end for end in (part.low, part.high) if math.isfinite(end)]
     numbers = [n for e in estimates for n in (e.low, e.value, e.high)] + ends
-    ratio = part.form == FORM_OF_RATIOS and min(numbers) > 0
+    ratio = part.ratio and min(numbers) > 0
     scale = math.log if ratio else float
     finite = [scale(number) for number in numbers if math.isfinite(number)]
     neutral = scale(1.0 if ratio else 0.0)
