@@ -8,7 +8,7 @@ class BlendNorm(nn.Module):
     """Mean and variance between those of a channel and those of all channels of the same image.
 
     Each channel learns where between the two its statistics lie: at 0 they are InstanceNorm's, at 1
-    LayerNorm's (both without the batch, so that it makes no difference which images are beside one).
+    LayerNorm's. None are the batch's, so that it makes no difference which images are beside one.
 
     Args:
         num_channels: C, of inputs (N, C, H, W).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,16 +58,37 @@ def processor() -> str:
 BUSY = 0.25  # of the cores at work for others, on average, from which speeds are not to be trusted
 
 
-def busy_machine() -> str:
-    """In words, that the machine is busy with something else; empty where it is not."""
+def busy_machine(seconds: float = 1.0) -> str:
+    """In words, that the machine is busy with something else; empty where it is not.
+
+    Looks on for some seconds, in which the caller must not work itself. What ended a moment ago
+    does not count, as it would in a load average.
+    """
     try:
-        load = os.getloadavg()[0]
-    except OSError:  # a system that does not tell
-        return ""
+        work = _work(seconds)
+    except OSError:
+        try:
+            work = os.getloadavg()[0]
+        except OSError:  # a system that does not tell
+            return ""
     cores = os.cpu_count() or 1
-    if load <= BUSY * cores:
+    if work <= BUSY * cores:
         return ""
-    return f"the machine is busy (load {load:.1f} on {cores} cores in the last minute)"
+    return f"the machine is busy ({work:.1f} of {cores} cores at work for others)"
+
+
+def _work(seconds: float) -> float:
+    """How many cores were at work during some seconds, on average; Linux alone tells."""
+
+    def ticks() -> tuple[int, int]:
+        numbers = [int(n) for n in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
+        return sum(numbers), sum(numbers[3:5])  # all, and those of idling and waiting for disks
+
+    all_before, idle_before = ticks()
+    time.sleep(seconds)
+    all_after, idle_after = ticks()
+    passed = (all_after - all_before) or 1
+    return (os.cpu_count() or 1) * (1 - (idle_after - idle_before) / passed)
 
 
 def environment(device_type: str, threads: int) -> dict[str, Any]:

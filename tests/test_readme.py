@@ -59,7 +59,7 @@ def test_the_readmes_speeds_are_those_of_the_benchmark():
 def test_the_readmes_own_layer_works_as_it_stands(normbench_command):
     name, code = re.search(r"```python\n# (\w+\.py)\n(.*?)```", README, re.S).groups()
     (normbench_command.folder / name).write_text(code)
-    command = re.search(r"normbench (run .*norm\.layer\._target_=mylayer\S+.*)", README).group(1)
+    command = re.search(r"normbench (run norm\.layer\._target_=mylayer\S+)", README).group(1)
     code, out, err = normbench_command(
         *command.split(), *TINY, "grid.batch_size=[20]", "grid.lr=[0.01]", "grid.seeds=[0]"
     )

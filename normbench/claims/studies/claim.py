@@ -103,4 +103,3 @@ def _log(measure: Measure) -> Measure:
         number=lambda record: logarithm(measure.number(record)),
         diverged=logarithm(measure.diverged),
     )
-
