@@ -273,6 +273,7 @@ def test_every_chart_has_its_numbers_in_a_table(opened, made_up):
     see(page, "#runs-0-cells")
     page.locator("#runs-0-cells .numbers summary").click()
     rows = page.locator("#runs-0-cells .numbers tbody tr")
+    rows.first.wait_for()  # the table is made when it is opened
     assert rows.count() == sum(len(panel["marks"]) for panel in data["panels"])
     assert "0.272" in rows.first.inner_text()
 
