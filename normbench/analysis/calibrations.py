@@ -47,12 +47,14 @@ class Calibration:
         return norm in self.fitted_on.get(model, ())
 
     def results(self, records: Iterable[Record]) -> Results:
-        """Its cells, with what was measured on its grid and no more."""
+        """Its cells, with what was measured of its norms on its grid, and no more."""
         batch_sizes, lrs, seeds = self.grid
+        norms = {norm for _, norm in self.settings}
         of_grid = [
             record
             for record in records
-            if record["batch_size"] in batch_sizes
+            if record["config"]["norm"]["name"] in norms
+            and record["batch_size"] in batch_sizes
             and record["lr"] in lrs
             and record["seed"] in seeds
         ]
