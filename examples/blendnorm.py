@@ -1,4 +1,4 @@
-"""A layer that nobody has published, for the walk from a file to a rank (results/rank)."""
+"""A layer that nobody has published, to take from a file to a rank."""
 
 import torch
 from torch import nn
@@ -28,6 +28,6 @@ class BlendNorm(nn.Module):
         mean = own_mean.mean(1, keepdim=True)
         var = (own_var + (own_mean - mean).square()).mean(1, keepdim=True)
         share = self.blend.sigmoid()
-        mean = torch.lerp(own_mean, mean.expand_as(own_mean), share.expand_as(own_mean))
-        var = torch.lerp(own_var, var.expand_as(own_var), share.expand_as(own_var))
+        mean = torch.lerp(own_mean, mean, share)
+        var = torch.lerp(own_var, var, share)
         return (x - mean) * (self.weight * (var + self.eps).rsqrt()) + self.bias

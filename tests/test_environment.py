@@ -14,9 +14,7 @@ def test_a_machine_is_busy_where_others_work_on_over_a_quarter_of_its_cores(
     monkeypatch, work, busy
 ):
     ticks = iter(  # user, nice, system, idle, waiting, and three more: of both cores together
-        f"cpu  {100 + i * work * 50} 0 0 {900 + i * (2 - work) * 50} 0 0 0 0 0 0\ncpu0 1".replace(
-            ".0", ""
-        )
+        f"cpu  {100 + i * round(50 * work)} 0 0 {900 + i * round(50 * (2 - work))} 0 0 0 0 0 0\n"
         for i in range(2)
     )
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
